@@ -1,0 +1,30 @@
+//! Taploop keeps a loop of recent traffic for every interface and cuts from it, exactly and at once.
+//!
+//! The modules stand in the order a packet travels; each uses only those above it.
+
+/// Moments and windows, in nanoseconds, UTC.
+pub mod time;
+
+/// A packet, and the number of its link layer.
+pub mod packet;
+
+/// Header views: link layers, tags, IP, tunnels, ports; flow keys; Community ID.
+pub mod wire;
+
+/// pcap and pcapng files, read and written.
+pub mod pcap;
+
+/// How packets rest: segments, index, publishing, sealing, recovery, retention, reading.
+pub mod ring;
+
+/// The selection: parsed, printed, planned against an index, judged on one packet.
+pub mod select;
+
+/// How packets leave: rings merged in time order, as pcapng or pcap, with coverage.
+pub mod cut;
+
+/// Capture files into rings.
+pub mod import;
+
+/// The commands.
+pub mod cli;
