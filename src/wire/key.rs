@@ -86,6 +86,11 @@ impl FlowKey {
         (self.bits & Self::PORTS != 0).then_some((self.a_port, self.b_port))
     }
 
+    /// Whether it is a flow with real ports (TCP, UDP or SCTP), not ICMP's stand-ins.
+    pub fn has_real_ports(&self) -> bool {
+        self.bits & Self::PORTS != 0 && matches!(self.proto, 6 | 17 | 132)
+    }
+
     /// The VLAN tags before the layer.
     pub fn vlans(&self) -> VlanTags {
         VlanTags::from_packed(self.vlan)

@@ -1,0 +1,253 @@
+//! The data folder: its mark, its sensor, its rings.
+
+use super::ids::SensorId;
+use super::name::{folder_name, kept_name};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The file that marks a data folder.
+pub const MARK_FILE: &str = "taploop.json";
+/// The file that names a ring's interface.
+pub const RING_FILE: &str = "ring.json";
+/// The version of the folder's layout.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// A data folder.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    sensor: SensorId,
+}
+
+/// Why a folder cannot be used as a data folder.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// It is not there.
+    #[error("there is no folder {}: `taploop import --data {} FILE` makes one", .0.display(), .0.display())]
+    Missing(PathBuf),
+    /// It is there, but not one of ours.
+    #[error("{} is not a Taploop data folder: it has no {MARK_FILE}", .0.display())]
+    NotData(PathBuf),
+    /// Made by a later version.
+    #[error("{} has layout version {version}, which this program does not know: use a newer one", path.display())]
+    Version {
+        /// The folder.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// Its mark cannot be understood.
+    #[error("{} is damaged: {reason}", path.display())]
+    Mark {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk says no.
+    #[error("{} cannot be used", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    layout: u32,
+    sensor: String,
+}
+
+/// How much of a ring is kept. Nothing set keeps everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retention {
+    /// Bytes of the ring's files, index included.
+    pub max_bytes: Option<u64>,
+    /// Seconds since a segment's last packet arrived.
+    pub max_age_seconds: Option<u64>,
+    /// Bytes that stay free on the file system.
+    pub min_free_bytes: Option<u64>,
+}
+
+/// What `ring.json` says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RingInfo {
+    /// The version of the folder's layout.
+    pub layout: u32,
+    /// The interface's true name.
+    pub interface: String,
+    /// The limits its last writer had.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+impl DataDir {
+    /// Opens an existing data folder.
+    pub fn open(path: &Path) -> Result<DataDir, DataError> {
+        let mark_path = path.join(MARK_FILE);
+        let text = match fs::read_to_string(&mark_path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::NotADirectory => {
+                let path = path.to_path_buf();
+                return Err(if path.exists() { DataError::NotData(path) } else { DataError::Missing(path) });
+            }
+            Err(source) => return Err(DataError::Io { path: mark_path, source }),
+        };
+        let damaged = |reason: String| DataError::Mark { path: mark_path.clone(), reason };
+        let mark: Mark = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        if mark.layout != LAYOUT_VERSION {
+            return Err(DataError::Version { path: path.to_path_buf(), version: mark.layout });
+        }
+        let sensor = SensorId::parse(&mark.sensor).ok_or_else(|| damaged("the sensor id is not 32 hexadecimal digits".into()))?;
+        Ok(DataDir { path: path.to_path_buf(), sensor })
+    }
+
+    /// Opens a data folder, making it where there is none. A folder with other things in it is refused.
+    pub fn open_or_create(path: &Path) -> Result<DataDir, DataError> {
+        match Self::open(path) {
+            Err(DataError::Missing(_)) => {}
+            Err(DataError::NotData(_)) if is_empty_folder(path) => {}
+            other => return other,
+        }
+        let io_error = |source| DataError::Io { path: path.to_path_buf(), source };
+        fs::create_dir_all(path).map_err(io_error)?;
+        let mut id = [0; 16];
+        File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut id)).map_err(io_error)?;
+        let mark = Mark { layout: LAYOUT_VERSION, sensor: SensorId(id).to_string() };
+        let text = serde_json::to_string_pretty(&mark).map_err(|e| io_error(e.into()))?;
+        write_whole_once(&path.join(MARK_FILE), text.as_bytes()).map_err(io_error)?;
+        Self::open(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose data it is.
+    pub fn sensor(&self) -> SensorId {
+        self.sensor
+    }
+
+    /// The folder of all rings.
+    pub fn rings_path(&self) -> PathBuf {
+        self.path.join("rings")
+    }
+
+    /// The folder of one interface's ring.
+    pub fn ring_path(&self, interface: &str) -> PathBuf {
+        self.rings_path().join(folder_name(kept_name(interface)))
+    }
+
+    /// The interfaces that have rings, sorted by name. Folders that are no rings are passed over.
+    pub fn interfaces(&self) -> Result<Vec<String>, DataError> {
+        let path = self.rings_path();
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(DataError::Io { path, source }),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|source| DataError::Io { path: path.clone(), source })?;
+            if let Some(info) = read_ring_info(&entry.path())? {
+                names.push(info.interface);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// What a ring's folder says of itself; `None` where it is not a ring.
+pub fn read_ring_info(ring: &Path) -> Result<Option<RingInfo>, DataError> {
+    let path = ring.join(RING_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(source) => return Err(DataError::Io { path, source }),
+    };
+    let info: RingInfo =
+        serde_json::from_str(&text).map_err(|e| DataError::Mark { path: path.clone(), reason: e.to_string() })?;
+    if info.layout != LAYOUT_VERSION {
+        return Err(DataError::Version { path, version: info.layout });
+    }
+    Ok(Some(info))
+}
+
+/// Writes what a ring's folder says of itself.
+pub fn write_ring_info(ring: &Path, info: &RingInfo) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(info)?;
+    replace_file(&ring.join(RING_FILE), text.as_bytes())
+}
+
+/// Replaces a small file so that readers see the old or the new one, and syncs it and its folder.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Like [`replace_file`], but a file that is there already stays.
+fn write_whole_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => sync_folder(path.parent().unwrap_or(Path::new("."))),
+    }
+}
+
+/// Makes a folder's entries last.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_becomes_a_data_folder_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d");
+        assert!(matches!(DataDir::open(&path), Err(DataError::Missing(_))));
+        let made = DataDir::open_or_create(&path).unwrap();
+        assert_eq!(DataDir::open_or_create(&path).unwrap().sensor(), made.sensor());
+        assert!(made.interfaces().unwrap().is_empty());
+        fs::write(dir.path().join("other"), "x").unwrap();
+        assert!(matches!(DataDir::open_or_create(dir.path()), Err(DataError::NotData(_))));
+        assert!(matches!(DataDir::open(&dir.path().join("other")), Err(DataError::NotData(_))));
+    }
+
+    #[test]
+    fn rings_are_listed_by_their_true_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open_or_create(dir.path()).unwrap();
+        for name in ["eth1", "a/b"] {
+            let ring = data.ring_path(name);
+            fs::create_dir_all(&ring).unwrap();
+            let info = RingInfo { layout: LAYOUT_VERSION, interface: name.into(), retention: Retention::default() };
+            write_ring_info(&ring, &info).unwrap();
+            assert_eq!(read_ring_info(&ring).unwrap(), Some(info));
+        }
+        fs::create_dir(data.rings_path().join("lost+found")).unwrap();
+        assert_eq!(data.interfaces().unwrap(), ["a/b", "eth1"]);
+    }
+}

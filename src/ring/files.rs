@@ -1,0 +1,53 @@
+//! Open files of one reader: a bounded number, opened again when needed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Files that one reader holds open.
+pub const FILES_OPEN_MAX: usize = 256;
+
+#[derive(Default)]
+struct State {
+    open: HashMap<PathBuf, (Arc<File>, u64)>,
+    clock: u64,
+    opened: u64,
+}
+
+/// Opens files for reading and keeps the last used ones open.
+#[derive(Default)]
+pub struct Files(Mutex<State>);
+
+impl Files {
+    /// The file at `path`, opened if it is not.
+    pub fn open(&self, path: &Path) -> io::Result<Arc<File>> {
+        let mut s = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        s.clock += 1;
+        let now = s.clock;
+        if let Some((file, used)) = s.open.get_mut(path) {
+            *used = now;
+            return Ok(file.clone());
+        }
+        let file = Arc::new(File::open(path)?);
+        s.opened += 1;
+        if s.open.len() >= FILES_OPEN_MAX
+            && let Some(oldest) = s.open.iter().min_by_key(|(_, (_, used))| *used).map(|(p, _)| p.clone())
+        {
+            s.open.remove(&oldest);
+        }
+        s.open.insert(path.to_path_buf(), (file.clone(), now));
+        Ok(file)
+    }
+
+    /// Closes a file that will not be needed again.
+    pub fn close(&self, path: &Path) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).open.remove(path);
+    }
+
+    /// How often a file was opened.
+    pub fn opened(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).opened
+    }
+}

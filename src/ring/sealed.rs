@@ -1,0 +1,339 @@
+//! Reading a sealed index: binary searches over its tables, one page at a time.
+
+use super::bytes::{u16_at, u32_at, u48_at};
+use super::draft::{FlowNumber, FlowStats};
+use super::error::SegmentError;
+use super::files::Files;
+use super::footer::{FOOTER_LEN, Footer, Table};
+use super::granule::{GRANULE_ENTRY_LEN, GranuleEntry};
+use super::ids::SectionId;
+use super::log::key_at;
+use super::note::{NOTE_LEN, Note};
+use super::page::{PageCache, PageError, PageReader};
+use super::seal::TIME_ORDER_ENTRY_LEN;
+use super::varint;
+use crate::wire::FlowKey;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const FLOW4_LEN: u64 = 24;
+const FLOW6_LEN: u64 = 48;
+const PORT_LEN: u64 = 6;
+const COMMUNITY_LEN: u64 = 8;
+
+/// How to come at flows without reading all of them. Every flow looked for is reached by one of the listed values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Only by reading all.
+    All,
+    /// Either end lies in one of these ranges: lowest and highest address (as [`crate::wire::spread`] has them), and whether they are IPv6.
+    Addresses(Vec<([u8; 16], [u8; 16], bool)>),
+    /// One of these ports at either end (TCP, UDP, SCTP).
+    Ports(Vec<u16>),
+    /// One of these Community ID digests.
+    Digests(Vec<[u8; 20]>),
+}
+
+/// A sealed index file.
+pub struct SealedIndex {
+    path: PathBuf,
+    files: Arc<Files>,
+    pages: PageReader,
+    footer: Footer,
+}
+
+impl SealedIndex {
+    /// Opens an index by its footer.
+    pub fn open(path: &Path, files: Arc<Files>, cache: Arc<PageCache>) -> Result<SealedIndex, SegmentError> {
+        let file = files.open(path).map_err(|e| SegmentError::io(path, e))?;
+        let len = file.metadata().map_err(|e| SegmentError::io(path, e))?.len();
+        let mut bytes = [0; FOOTER_LEN];
+        let at = len.saturating_sub(FOOTER_LEN as u64);
+        match file.read_exact_at(&mut bytes, at) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => bytes = [0; FOOTER_LEN],
+            Err(e) => return Err(SegmentError::io(path, e)),
+        }
+        cache.count_read(FOOTER_LEN as u64);
+        let footer = Footer::decode(&bytes).map_err(|e| SegmentError::damaged(path, at, e.to_string()))?;
+        if footer.pages_len != at {
+            return Err(SegmentError::damaged(path, at, "the index has lost bytes before its footer".into()));
+        }
+        Ok(SealedIndex { path: path.to_path_buf(), files, pages: PageReader::new(cache, footer.pages_len), footer })
+    }
+
+    /// The footer.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    fn file(&self) -> Result<Arc<File>, SegmentError> {
+        self.files.open(&self.path).map_err(|e| SegmentError::io(&self.path, e))
+    }
+
+    /// Reads entries `from .. from + n` of a table, each `width` bytes.
+    fn entries(&self, table: Table, width: u64, from: u64, n: u64) -> Result<Vec<u8>, SegmentError> {
+        let place = self.footer.table(table);
+        if from.checked_add(n).is_none_or(|end| end > place.count) {
+            return Err(SegmentError::damaged(&self.path, 0, format!("the index points outside its table {table:?}")));
+        }
+        let mut bytes = vec![0; (n * width) as usize];
+        self.pages.read(&*self.file()?, place.at + from * width, &mut bytes).map_err(|e| self.page_error(e))?;
+        Ok(bytes)
+    }
+
+    fn page_error(&self, e: PageError) -> SegmentError {
+        match e {
+            PageError::Io(e) => SegmentError::io(&self.path, e),
+            PageError::Checksum { position } => SegmentError::damaged(&self.path, position, e.to_string()),
+        }
+    }
+
+    /// Granules `from .. from + n`.
+    pub fn granules(&self, from: u32, n: u32) -> Result<Vec<GranuleEntry>, SegmentError> {
+        let bytes = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(from), u64::from(n))?;
+        Ok(bytes.chunks_exact(GRANULE_ENTRY_LEN).map(GranuleEntry::decode).collect())
+    }
+
+    /// All notes.
+    pub fn notes(&self) -> Result<Vec<Note>, SegmentError> {
+        let n = self.footer.table(Table::Notes).count;
+        let bytes = self.entries(Table::Notes, NOTE_LEN as u64, 0, n)?;
+        Ok(bytes.chunks_exact(NOTE_LEN).map(Note::decode).collect())
+    }
+
+    /// From which granule on packets belong to which section.
+    pub fn sections(&self) -> Result<Vec<(u32, SectionId)>, SegmentError> {
+        let n = self.footer.table(Table::Sections).count;
+        let bytes = self.entries(Table::Sections, 8, 0, n)?;
+        Ok(bytes.chunks_exact(8).map(|b| (u32_at(b, 0), SectionId(u32_at(b, 4)))).collect())
+    }
+
+    /// How many packets the time order has; 0 where it is not stored.
+    pub fn time_order_len(&self) -> u64 {
+        self.footer.table(Table::TimeOrder).count
+    }
+
+    /// Granule and place in it of packets `from .. from + n` in order of time.
+    pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<(u32, u16)>, SegmentError> {
+        let bytes = self.entries(Table::TimeOrder, TIME_ORDER_ENTRY_LEN as u64, from, n)?;
+        Ok(bytes.chunks_exact(TIME_ORDER_ENTRY_LEN).map(|b| (u32_at(b, 0), u16_at(b, 4))).collect())
+    }
+
+    /// How many flows there are of both families.
+    pub fn flow_count(&self) -> u64 {
+        self.family_len(false) + self.family_len(true)
+    }
+
+    fn family_len(&self, ip6: bool) -> u64 {
+        self.footer.table(if ip6 { Table::Flows6 } else { Table::Flows4 }).count
+    }
+
+    /// Flows `from .. from + n` of a family in key order: keys, and where their details are.
+    fn flows(&self, ip6: bool, from: u64, n: u64) -> Result<Vec<(FlowKey, u64)>, SegmentError> {
+        let (table, width, address) = if ip6 { (Table::Flows6, FLOW6_LEN, 16) } else { (Table::Flows4, FLOW4_LEN, 4) };
+        let bytes = self.entries(table, width, from, n)?;
+        Ok(bytes.chunks_exact(width as usize).map(|b| (key_at(b, address), u48_at(b, width as usize - 6))).collect())
+    }
+
+    fn flow(&self, ip6: bool, rank: u64) -> Result<(FlowKey, u64), SegmentError> {
+        let found = self.flows(ip6, rank, 1)?;
+        found.first().copied().ok_or_else(|| SegmentError::damaged(&self.path, 0, "a flow is missing from the index".into()))
+    }
+
+    /// Calls `each` for every flow that `access` reaches, key and place of its details; a flow may come more than once.
+    /// `Ok(false)` means that more than `most` would have come: then it was not called at all, or not for all.
+    pub fn visit(&self, access: &Access, most: u64, mut each: impl FnMut(FlowNumber, &FlowKey, u64)) -> Result<bool, SegmentError> {
+        match access {
+            Access::All => {
+                if self.flow_count() > most {
+                    return Ok(false);
+                }
+                for ip6 in [false, true] {
+                    self.visit_range(ip6, 0, self.family_len(ip6), &mut each)?;
+                }
+            }
+            Access::Addresses(ranges) => {
+                let mut left = most;
+                let mut spans = Vec::new();
+                for &(low, high, ip6) in ranges {
+                    let n = self.family_len(ip6);
+                    let by_a = (self.lower(n, |i| Ok(self.flow(ip6, i)?.0.a < low))?, self.lower(n, |i| Ok(self.flow(ip6, i)?.0.a <= high))?);
+                    let b_of = |i| Ok(self.flow(ip6, u64::from(self.by_b(ip6, i)?))?.0.b);
+                    let by_b = (self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? < low))?, self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? <= high))?);
+                    let found = (by_a.1 - by_a.0) + (by_b.1 - by_b.0);
+                    if found > left {
+                        return Ok(false);
+                    }
+                    left -= found;
+                    spans.push((ip6, by_a, by_b));
+                }
+                for (ip6, by_a, by_b) in spans {
+                    self.visit_range(ip6, by_a.0, by_a.1, &mut each)?;
+                    for i in by_b.0..by_b.1 {
+                        self.visit_one(number(ip6, self.by_b(ip6, i)?), &mut each)?;
+                    }
+                }
+            }
+            Access::Ports(ports) => {
+                let n = self.footer.table(Table::Ports).count;
+                let entry = |i| Ok::<_, SegmentError>(self.entries(Table::Ports, PORT_LEN, i, 1)?);
+                let mut spans = Vec::new();
+                let mut left = most;
+                for &port in ports {
+                    let from = self.lower(n, |i| Ok(u16_at(&entry(i)?, 0) < port))?;
+                    let to = self.lower(n, |i| Ok(u16_at(&entry(i)?, 0) <= port))?;
+                    if to - from > left {
+                        return Ok(false);
+                    }
+                    left -= to - from;
+                    spans.push((from, to));
+                }
+                for (from, to) in spans {
+                    for i in from..to {
+                        self.visit_one(FlowNumber(u32_at(&entry(i)?, 2)), &mut each)?;
+                    }
+                }
+            }
+            Access::Digests(digests) => {
+                let n = self.footer.table(Table::Community).count;
+                let entry = |i| Ok::<_, SegmentError>(self.entries(Table::Community, COMMUNITY_LEN, i, 1)?);
+                for d in digests {
+                    let prefix = u32::from_be_bytes([d[0], d[1], d[2], d[3]]);
+                    let mut i = self.lower(n, |i| Ok(u32_at(&entry(i)?, 0) < prefix))?;
+                    while i < n {
+                        let e = entry(i)?;
+                        if u32_at(&e, 0) != prefix {
+                            break;
+                        }
+                        self.visit_one(FlowNumber(u32_at(&e, 4)), &mut each)?;
+                        i += 1;
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn visit_range(&self, ip6: bool, from: u64, to: u64, each: &mut impl FnMut(FlowNumber, &FlowKey, u64)) -> Result<(), SegmentError> {
+        const AT_ONCE: u64 = 512;
+        let mut at = from;
+        while at < to {
+            let n = AT_ONCE.min(to - at);
+            for (i, (key, detail)) in self.flows(ip6, at, n)?.iter().enumerate() {
+                each(number(ip6, (at + i as u64) as u32), key, *detail);
+            }
+            at += n;
+        }
+        Ok(())
+    }
+
+    fn visit_one(&self, number: FlowNumber, each: &mut impl FnMut(FlowNumber, &FlowKey, u64)) -> Result<(), SegmentError> {
+        let (key, detail) = self.flow(number.is_ip6(), number.index() as u64)?;
+        each(number, &key, detail);
+        Ok(())
+    }
+
+    fn by_b(&self, ip6: bool, i: u64) -> Result<u32, SegmentError> {
+        let table = if ip6 { Table::ByB6 } else { Table::ByB4 };
+        Ok(u32_at(&self.entries(table, 4, i, 1)?, 0))
+    }
+
+    /// The first place of `0 .. n` where `is_before` no longer holds.
+    fn lower(&self, n: u64, is_before: impl Fn(u64) -> Result<bool, SegmentError>) -> Result<u64, SegmentError> {
+        let (mut low, mut high) = (0, n);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_before(middle)? { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
+    }
+
+    /// The flow of exactly this key, and where its details are.
+    pub fn find(&self, key: &FlowKey) -> Result<Option<u64>, SegmentError> {
+        let ip6 = super::draft::counts_as_ip6(key);
+        let n = self.family_len(ip6);
+        let at = self.lower(n, |i| Ok(self.flow(ip6, i)?.0 < *key))?;
+        if at == n {
+            return Ok(None);
+        }
+        let (found, detail) = self.flow(ip6, at)?;
+        Ok((found == *key).then_some(detail))
+    }
+
+    /// The figures of a flow, and its granules if asked for, appended in rising order.
+    pub fn detail(&self, at: u64, granules: Option<&mut Vec<u32>>) -> Result<FlowStats, SegmentError> {
+        let place = self.footer.table(Table::Details);
+        let file = self.file()?;
+        let mut reader = DetailReader { index: self, file: &file, at, end: place.count, base: place.at, bytes: Vec::new(), used: 0 };
+        let first = self.footer.facts.low.saturating_add(reader.next()?);
+        let last = first.saturating_add(reader.next()?);
+        let mut words = [0; 4];
+        for word in &mut words {
+            *word = reader.next()?;
+        }
+        let [ab, ba, ab_bytes, ba_bytes] = words;
+        if let Some(granules) = granules {
+            let n = reader.next()?;
+            let most = self.footer.table(Table::Granules).count;
+            let outside = || SegmentError::damaged(&self.path, 0, "a flow points outside the segment".into());
+            if n > most {
+                return Err(outside());
+            }
+            let mut granule = 0;
+            for _ in 0..n {
+                granule += reader.next()?;
+                if granule >= most {
+                    return Err(outside());
+                }
+                granules.push(granule as u32);
+            }
+        }
+        Ok(FlowStats { first, last, packets: [ab, ba], bytes: [ab_bytes, ba_bytes] })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn number(ip6: bool, rank: u32) -> FlowNumber {
+    FlowNumber(if ip6 { rank | FlowNumber::IP6 } else { rank })
+}
+
+/// Reads variable-length numbers of the details table, some at a time.
+struct DetailReader<'a> {
+    index: &'a SealedIndex,
+    file: &'a File,
+    base: u64,
+    at: u64,
+    end: u64,
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl DetailReader<'_> {
+    fn next(&mut self) -> Result<u64, SegmentError> {
+        let mut rest = &self.bytes[self.used..];
+        if rest.len() < 10 && self.at < self.end {
+            self.bytes.drain(..self.used);
+            self.used = 0;
+            let n = (self.end - self.at).min(if self.bytes.is_empty() { 128 } else { 2048 }) as usize;
+            let before = self.bytes.len();
+            self.bytes.resize(before + n, 0);
+            let read = self.index.pages.read(self.file, self.base + self.at, &mut self.bytes[before..]);
+            read.map_err(|e| self.index.page_error(e))?;
+            self.at += n as u64;
+            rest = &self.bytes;
+        }
+        let len = rest.len();
+        let value = varint::take(&mut rest);
+        self.used += len - rest.len();
+        value.ok_or_else(|| SegmentError::damaged(&self.index.path, 0, "a flow's figures are cut off".into()))
+    }
+}
+

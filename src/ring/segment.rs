@@ -1,0 +1,208 @@
+//! One segment in a reader's hands, sealed or growing: its granules, and which of them may hold packets of some flows.
+
+use super::draft::{FlowNumber, FlowStats, SegmentDraft};
+use super::error::SegmentError;
+use super::facts::SegmentFacts;
+use super::files::Files;
+use super::granule::{Codec, GranuleEntry};
+use super::ids::SectionId;
+use super::note::Note;
+use super::page::PageCache;
+use super::sealed::{Access, SealedIndex};
+use crate::wire::FlowKey;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+enum Index {
+    Sealed(SealedIndex),
+    Growing(Box<SegmentDraft>),
+}
+
+/// A segment that can be read.
+pub struct Segment {
+    index: Index,
+    facts: SegmentFacts,
+    data: PathBuf,
+    files: Arc<Files>,
+    sections: Vec<(u32, SectionId)>,
+}
+
+impl Segment {
+    /// Opens a sealed segment of a ring's folder.
+    pub fn open_sealed(ring: &Path, facts: &SegmentFacts, files: Arc<Files>, cache: Arc<PageCache>) -> Result<Segment, SegmentError> {
+        let index = SealedIndex::open(&ring.join(format!("{}.idx", facts.id)), files.clone(), cache)?;
+        let data = ring.join(format!("{}.pcapng", facts.id));
+        let own = index.footer().facts;
+        if own.id != facts.id || own.stream != facts.stream {
+            return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
+        }
+        let sections = if own.section_high == SectionId::NONE { Vec::new() } else { index.sections()? };
+        Ok(Segment { facts: own, index: Index::Sealed(index), data, files, sections })
+    }
+
+    /// A growing segment, as far as its log tells.
+    pub fn growing(ring: &Path, draft: SegmentDraft, facts: SegmentFacts, files: Arc<Files>) -> Segment {
+        let data = ring.join(format!("{}.pcapng", draft.id));
+        let sections = draft.sections.clone();
+        Segment { index: Index::Growing(Box::new(draft)), facts, data, files, sections }
+    }
+
+    /// What is known of it as a whole.
+    pub fn facts(&self) -> &SegmentFacts {
+        &self.facts
+    }
+
+    /// Its packet file.
+    pub fn data_path(&self) -> &Path {
+        &self.data
+    }
+
+    /// Whether it is sealed.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.index, Index::Sealed(_))
+    }
+
+    /// Whether its packets follow each other in time.
+    pub fn is_in_order(&self) -> bool {
+        !self.facts.has(SegmentFacts::DISORDERED)
+    }
+
+    /// How many granules it has.
+    pub fn granule_count(&self) -> u32 {
+        self.facts.granules
+    }
+
+    /// Granules `from .. from + n`.
+    pub fn granules(&self, from: u32, n: u32) -> Result<Vec<GranuleEntry>, SegmentError> {
+        match &self.index {
+            Index::Sealed(index) => index.granules(from, n),
+            Index::Growing(draft) => Ok(draft.granules.get(from as usize..(from + n) as usize).unwrap_or_default().to_vec()),
+        }
+    }
+
+    /// The section a granule's packets belong to.
+    pub fn section_of(&self, granule: u32) -> SectionId {
+        let after = self.sections.partition_point(|s| s.0 <= granule);
+        after.checked_sub(1).map_or(SectionId::NONE, |i| self.sections[i].1)
+    }
+
+    /// What it tells beside packets.
+    pub fn notes(&self) -> Result<Vec<Note>, SegmentError> {
+        match &self.index {
+            Index::Sealed(index) => index.notes(),
+            Index::Growing(draft) => Ok(draft.notes.clone()),
+        }
+    }
+
+    /// How many entries [`Segment::time_order`] has: 0 unless packets are deeply disordered.
+    pub fn time_order_len(&self) -> u64 {
+        match &self.index {
+            Index::Sealed(index) => index.time_order_len(),
+            Index::Growing(_) => 0,
+        }
+    }
+
+    /// Granule and place in it of packets `from .. from + n`, in order of time and then of arrival.
+    pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<(u32, u16)>, SegmentError> {
+        match &self.index {
+            Index::Sealed(index) => index.time_order(from, n),
+            Index::Growing(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The granules that hold packets of flows whose keys match, and those of irregular packets, in rising order.
+    /// Every key that matches must be reached by `access`. `None`: so many that reading all is as good.
+    pub fn granules_of(&self, access: &Access, matches: impl Fn(&FlowKey) -> bool) -> Result<Option<Vec<u32>>, SegmentError> {
+        let mut granules = Vec::new();
+        match &self.index {
+            Index::Sealed(index) => {
+                let most = index.flow_count() / 2 + 64;
+                let most = if *access == Access::All { u64::MAX } else { most };
+                let mut details = Vec::new();
+                let whole = index.visit(access, most, |_, key, detail| {
+                    if matches(key) {
+                        details.push(detail);
+                    }
+                })?;
+                if !whole {
+                    return Ok(None);
+                }
+                details.extend(index.find(&FlowKey::IRREGULAR)?);
+                details.sort_unstable();
+                details.dedup();
+                let most = 4 * self.granule_count() as usize + 4096;
+                for detail in details {
+                    index.detail(detail, Some(&mut granules))?;
+                    if granules.len() > most {
+                        granules.sort_unstable();
+                        granules.dedup();
+                        if granules.len() > self.granule_count() as usize / 2 {
+                            return Ok(None);
+                        }
+                    }
+                }
+                granules.sort_unstable();
+                granules.dedup();
+            }
+            Index::Growing(draft) => {
+                let chosen = |keys: &[FlowKey]| keys.iter().map(|k| *k == FlowKey::IRREGULAR || matches(k)).collect::<Vec<bool>>();
+                let (four, six) = (chosen(&draft.keys4), chosen(&draft.keys6));
+                if !four.contains(&true) && !six.contains(&true) {
+                    return Ok(Some(granules));
+                }
+                let is_chosen = |n: &FlowNumber| if n.is_ip6() { six[n.index()] } else { four[n.index()] };
+                for g in 0..draft.granules.len() {
+                    if draft.granule_flows(g).iter().any(is_chosen) {
+                        granules.push(g as u32);
+                    }
+                }
+            }
+        }
+        Ok(Some(granules))
+    }
+
+    /// Calls `each` once for every flow whose key matches. `false` where only the packets can tell: the segment is not sealed.
+    pub fn flows(
+        &self,
+        access: &Access,
+        matches: impl Fn(&FlowKey) -> bool,
+        mut each: impl FnMut(&FlowKey, &FlowStats),
+    ) -> Result<bool, SegmentError> {
+        let Index::Sealed(index) = &self.index else { return Ok(false) };
+        let mut found = Vec::new();
+        index.visit(access, u64::MAX, |number, key, detail| {
+            if matches(key) {
+                found.push((number, *key, detail));
+            }
+        })?;
+        found.sort_unstable_by_key(|f| f.0);
+        found.dedup_by_key(|f| f.0);
+        for (_, key, detail) in found {
+            each(&key, &index.detail(detail, None)?);
+        }
+        Ok(true)
+    }
+
+    /// Fills `bytes` from the packet file.
+    pub fn read_stored(&self, offset: u64, bytes: &mut [u8]) -> Result<(), SegmentError> {
+        let file = self.files.open(&self.data).map_err(|e| SegmentError::io(&self.data, e))?;
+        match file.read_exact_at(bytes, offset) {
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(SegmentError::damaged(&self.data, offset, "the packet file ends too early".into()))
+            }
+            other => other.map_err(|e| SegmentError::io(&self.data, e)),
+        }
+    }
+
+    /// Whether stored bytes are those that were written.
+    pub fn verify(&self, granule: &GranuleEntry, bytes: &[u8]) -> Result<(), SegmentError> {
+        let fail = |reason: String| Err(SegmentError::damaged(&self.data, granule.stored_offset, reason));
+        match granule.codec {
+            Codec::Plain if crc32c::crc32c(bytes) == granule.crc => Ok(()),
+            Codec::Plain => fail("its packets do not agree with their checksum".into()),
+            Codec::Damaged => fail("a repair found its packets changed".into()),
+            Codec::Unknown(n) => fail(format!("stored with codec {n}, which this program does not know: use a newer one")),
+        }
+    }
+}
