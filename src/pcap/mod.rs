@@ -40,3 +40,6 @@ pub mod reader;
 
 /// Classic pcap files, written.
 pub mod pcap_write;
+
+#[cfg(test)]
+mod tests;
