@@ -151,7 +151,7 @@ mod tests {
         layer.proto = Some(proto);
         layer.fragment = Some(Fragment { id, first });
         if first {
-            if proto == ICMP { layer.icmp = Some((8, 0)) } else { layer.ports = Some((1000 + id as u16, 53)) }
+            if proto == ICMP { layer.icmp = Some((8, 0)) } else { layer.ports = Some((1000 + (id % 60_000) as u16, 53)) }
         }
         Decoded { layers: vec![layer], fragmented: true, ..Decoded::default() }
     }
