@@ -1,7 +1,7 @@
 //! What a [`LayerExpr`] asks of a layer, answered by a packet's layer and by a flow key alike.
 
 use super::expr::LayerExpr;
-use crate::wire::{FlowKey, KeyKind, Layer};
+use crate::wire::{FlowKey, KeyKind, Layer, community_digest};
 use std::net::IpAddr;
 
 /// The properties that the leaves of a [`LayerExpr`] look at.
@@ -81,7 +81,7 @@ impl LayerExpr {
             LayerExpr::Port(port) => of.ports().is_some_and(|(a, b)| a == *port || b == *port),
             LayerExpr::Proto(proto) => of.proto() == Some(*proto),
             LayerExpr::CommunityId(digest) => {
-                of.key().and_then(|k| super::stand_in::community_digest(&k)).as_ref() == Some(digest)
+                of.key().and_then(|k| community_digest(&k)).as_ref() == Some(digest)
             }
         }
     }

@@ -8,8 +8,8 @@
 use super::expr::{Expr, LayerExpr};
 use super::filter_words::{Kind, Word, words};
 use super::prefix::Prefix;
-use super::stand_in;
 use crate::packet::LinkType;
+use crate::wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How deep parentheses are followed; what lies deeper counts as `all`.
@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 16;
 
 /// An expression that holds on every packet of `link_type` that `filter` matches and that is not irregular.
 pub fn plannable(filter: &str, link_type: LinkType) -> Expr {
-    if !stand_in::plannable(link_type) {
+    if !wire::plannable(link_type) {
         return Expr::All;
     }
     let Ok(words) = words(filter) else { return Expr::All };

@@ -166,7 +166,7 @@ fn mac_length(b: &[u8]) -> usize {
         at
     };
     let groups = match b {
-        [a @ ..]
+        a
             if a.len() >= 14
                 && hex(a, 4) == 4
                 && a[4] == b'.'
@@ -222,10 +222,9 @@ fn is_ip6(text: &str) -> bool {
         Some(colon) if text[colon + 1..].contains('.') => (&text[..=colon], Some(&text[colon + 1..])),
         _ => (text, None),
     };
-    if let Some(quad) = dotted {
-        if dotted_length(quad.as_bytes()) != quad.len() || quad.bytes().filter(|&c| c == b'.').count() != 3 {
-            return false;
-        }
+    let is_quad = |t: &str| dotted_length(t.as_bytes()) == t.len() && t.bytes().filter(|&c| c == b'.').count() == 3;
+    if dotted.is_some_and(|quad| !is_quad(quad)) {
+        return false;
     }
     // In front of dotted numbers, a single colon belongs to the group before it.
     let head = match dotted {

@@ -2,9 +2,8 @@
 
 use super::expr::{Expr, LayerExpr};
 use super::filter::{Filter, FilterError, FilterRefused};
-use super::stand_in::apply_hint;
 use crate::packet::{LinkType, Packet};
-use crate::wire::{Decoded, decode};
+use crate::wire::{Decoded, apply_hint, decode};
 
 /// A predicate, ready for the packets of one link type.
 pub struct Judge {

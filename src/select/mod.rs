@@ -3,8 +3,6 @@
 //! ONE type, [`Selection`], for the command line, the API and the page. Inside it is a boolean tree, [`Expr`], that prints
 //! itself: flags ([`Request`]) and the plannable part of a filter ([`plannable`]) compile to it.
 
-mod stand_in;
-
 mod prefix;
 
 mod community;
@@ -37,7 +35,7 @@ mod judge;
 
 mod request;
 
-pub use community::{CommunityId, CommunityIdError};
+pub use community::CommunityId;
 pub use expr::{Expr, LayerExpr};
 pub use filter::{FILTER_OPTIMIZED_INSTRUCTIONS_MAX, Filter, FilterError, FilterRefused, check_filter};
 pub use filter_names::{FILTER_COST_MAX, FILTER_LENGTH_MAX, FilterTextError};
