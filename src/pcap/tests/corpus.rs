@@ -1,0 +1,122 @@
+//! Held against what other tools said of the same files.
+
+use super::*;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn corpus() -> Option<PathBuf> {
+    let corpus = std::env::var_os("TAPLOOP_CORPUS").map(PathBuf::from);
+    if corpus.is_none() {
+        eprintln!("skipped: TAPLOOP_CORPUS is not set");
+    }
+    corpus
+}
+
+/// Each capture with its reference result.
+fn captures(corpus: &Path) -> Vec<(PathBuf, serde_json::Value)> {
+    let mut captures = Vec::new();
+    for folder in std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if !path.is_file() {
+                continue;
+            }
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let Ok(text) = std::fs::read_to_string(corpus.join("oracle").join(format!("{name}.json"))) else { continue };
+            let oracle: serde_json::Value = serde_json::from_str(&text).unwrap();
+            if !oracle["capture"]["frames_sha256"].is_null() {
+                captures.push((path, oracle));
+            }
+        }
+    }
+    captures.sort_by(|a, b| a.0.cmp(&b.0));
+    captures
+}
+
+#[test]
+fn frames_are_those_that_tshark_sees() {
+    let Some(corpus) = corpus() else { return };
+    let (mut read, mut wrong) = (0, Vec::new());
+    for (path, oracle) in captures(&corpus) {
+        let reader = match CaptureReader::open(&path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                assert!(path.extension().is_some_and(|ext| ext == "snoop"), "{error}");
+                continue;
+            }
+        };
+        let outcome = drain(reader);
+        let mut lines = String::new();
+        for (_, time, original, data) in outcome.packets() {
+            // The reference results say so of a packet without a time.
+            let time = if time == 0 { "None".into() } else { format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000) };
+            writeln!(lines, "{time} {} {original}", data.len()).unwrap();
+        }
+        let mut hash = String::new();
+        for byte in Sha256::digest(lines.as_bytes()) {
+            write!(hash, "{byte:02x}").unwrap();
+        }
+        read += 1;
+        if hash != oracle["capture"]["frames_sha256"] {
+            wrong.push(format!(
+                "{}: {} packets, {} expected",
+                path.display(),
+                outcome.packets().len(),
+                oracle["capture"]["packets"]
+            ));
+        }
+        if let Some((_, reason)) = outcome.damage() {
+            assert!(reason.starts_with("file ends inside"), "{}: {reason}", path.display());
+        }
+    }
+    eprintln!("{read} captures");
+    assert!(read > 100 && wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The packets' bytes are those that tcpdump copies, where it can read the file at all.
+#[test]
+fn bytes_are_those_that_tcpdump_copies() {
+    let Some(corpus) = corpus() else { return };
+    let mut compared = 0;
+    for (path, _) in captures(&corpus) {
+        let copy = Command::new("tcpdump").args(["--nano", "-w", "-", "-r"]).arg(&path).output();
+        let Ok(copy) = copy else {
+            eprintln!("skipped: there is no tcpdump");
+            return;
+        };
+        if !copy.status.success() || copy.stdout.len() < 24 {
+            continue;
+        }
+        let Ok(reader) = CaptureReader::open(&path) else { continue };
+        let outcome = drain(reader);
+        let ours: Vec<_> = outcome.packets();
+        let theirs = plain(&copy.stdout);
+        assert_eq!(ours.len(), theirs.len(), "{}", path.display());
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            // libpcap cuts packets at the snap length that the file states; here they are kept whole.
+            let (captured, stated) = (&ours.3[..], outcome.interfaces[ours.0 as usize].snap_length as usize);
+            let captured = &captured[..if stated == 0 { captured.len() } else { captured.len().min(stated) }];
+            let same = (ours.1, ours.2, captured) == theirs;
+            assert!(same, "{}: {:?} and {:?}", path.display(), (ours.1, ours.2), (theirs.0, theirs.1));
+        }
+        compared += 1;
+    }
+    eprintln!("{compared} captures compared");
+    assert!(compared > 100);
+}
+
+/// A reader of its own for what tcpdump writes: little-endian, nanoseconds.
+fn plain(mut file: &[u8]) -> Vec<(u64, u32, &[u8])> {
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!(word(file, 0), 0xa1b2_3c4d);
+    file = &file[24..];
+    let mut packets = Vec::new();
+    while !file.is_empty() {
+        let captured = word(file, 8) as usize;
+        let time = u64::from(word(file, 0)) * 1_000_000_000 + u64::from(word(file, 4));
+        packets.push((time, word(file, 12), &file[16..16 + captured]));
+        file = &file[16 + captured..];
+    }
+    packets
+}
