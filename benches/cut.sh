@@ -7,7 +7,7 @@ MANY=${MANY:-40000}
 out=$work/cut.pcapng
 cut() { "$@" "$taploop" cut "${AROUND[@]}" -w "$out" --data "$data"; }
 import() { # import FOLDER FILE OPTIONS...
-    say "importing ${*:3}"
+    say "importing ${*:2}"
     run "$taploop" import --data "$work/$1" "${@:3}" "$work/$2"
 }
 

@@ -1,12 +1,13 @@
 # What the scripts beside this file share. GIB: gibibytes of traffic (2 unless told). RUNS: runs of which the median is taken (5).
-# BENCH_DIR: a folder on the disk to be measured, with room for some five times GIB.
+# TAPLOOP: the program to measure, if not target/release/taploop. BENCH_DIR: a folder on the disk to be measured, with room for some five times GIB.
 # shellcheck shell=bash
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 GIB=${GIB:-2} RUNS=${RUNS:-5}
-taploop=$PWD/${CARGO_TARGET_DIR:-target}/release/taploop
-[[ ${CARGO_TARGET_DIR:-} == /* ]] && taploop=$CARGO_TARGET_DIR/release/taploop
+target=${CARGO_TARGET_DIR:-target}
+[[ $target == /* ]] || target=$PWD/$target
+taploop=${TAPLOOP:-$target/release/taploop}
 AROUND=(--ip 10.77.0.1 --around 1700001650 --window 5m)
 
 [[ -x $taploop ]] || cargo build --locked --release >&2
@@ -18,7 +19,7 @@ log=$work/log
 say() { echo "bench: $(date -u +%T) $*" >&2; }
 
 # Runs a command and sets `took` (microseconds), `rss` (KiB at most resident) and `status`; what it says goes to the log.
-# Statuses over 4 and 1, 2 end the script, since a figure of something that failed is none.
+# Any status but 0, 3 and 4 ends the script, since a figure of something that failed is none.
 run() {
     local before=$EPOCHREALTIME after
     status=0
@@ -65,7 +66,7 @@ index_bytes() { find "$1/rings" -type f ! -name '*.pcapng' -printf '%s\n' | size
 packets_in() { capinfos -c -M -T -r "$1" 2>/dev/null | awk '{ n = $NF } END { print n + 0 }'; }
 traffic() { # traffic GIB FILE
     say "making $1 GiB of traffic"
-    cargo bench --locked --quiet --bench traffic -- --gib "$1" --out "$2" 2>&1 | grep packets >&2
+    ${TRAFFIC:-cargo bench --locked --quiet --bench traffic --} --gib "$1" --out "$2" 2>&1 | grep packets >&2
 }
 machine() {
     printf '%s; %s cores, %s; Linux %s; %s; %s GiB; median of %s; commit %s\n\n' "$(date -u +%F)" "$(nproc)" \

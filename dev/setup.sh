@@ -43,6 +43,7 @@ for part in "$@"; do
         need stenographer program stenotype -- "a peer to measure beside"
         need tcpreplay program tcpreplay -- "sends traffic past it"
         need iproute2 program ip -- "makes the network namespaces that it runs in"
+        need iputils-ping program ping -- "keeps the link from going quiet"
         need curl program curl -- "asks stenographer over HTTPS"
         need openssl program openssl -- "makes its certificates"
         ;;
