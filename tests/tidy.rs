@@ -193,7 +193,7 @@ fn read_tree(all: &[Token], mut i: usize, prefix: &[String], out: &mut Vec<(Vec<
                 return i + 1;
             }
             word if is_word(word) => {
-                if !(word == "self" && !path.is_empty()) {
+                if word != "self" || path.is_empty() {
                     path.push(word.to_string());
                 }
                 i += 1;
