@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# One host's five minutes out of a big ring: beside tcpdump over the segments, a ring of a smaller size with the same answer, rings of few and of
+# many segments; the whole ring beside `cat`; and look-ups that match nothing.
+source "$(dirname "$0")/lib.sh"
+SMALL=${SMALL:-1}
+MANY=${MANY:-40000}
+out=$work/cut.pcapng
+cut() { "$@" "$taploop" cut "${AROUND[@]}" -w "$out" --data "$data"; }
+import() { # import FOLDER FILE OPTIONS...
+    say "importing ${*:2}"
+    run "$taploop" import --data "$work/$1" "${@:3}" "$work/$2"
+}
+
+traffic "$GIB" "$work/big.pcap"
+traffic "$SMALL" "$work/small.pcap"
+bytes=$(stat -c %s "$work/big.pcap")
+import small small.pcap
+import big big.pcap
+rm "$work/small.pcap"
+
+machine
+run "$taploop" --version
+medians "$taploop" --version
+start=$took
+row "start-up (--version)" "$(ms "$start")" "" "" ""
+
+data=$work/big
+cut run # warm
+found=$(packets_in "$out")
+cut medians
+warm=$took peak=$rss
+data=$work/small
+cut run
+same=$(packets_in "$out")
+cut medians
+small=$took
+mapfile -t files < <(segments "$work/big")
+over_segments() {
+    local f
+    rm -f "$work"/td.*
+    for f in "${files[@]}"; do tcpdump -n -r "$f" -w "$work/td.$(basename "$f").pcap" host 10.77.0.1 2>/dev/null; done
+}
+say "tcpdump over ${#files[@]} segments"
+over_segments # warm
+before=$EPOCHREALTIME
+over_segments
+after=$EPOCHREALTIME
+peer=$((${after/./} - ${before/./}))
+theirs=0
+for f in "$work"/td.*; do theirs=$((theirs + $(packets_in "$f"))); done
+rm -f "$work"/td.*
+[[ $found == "$same" && $found == "$theirs" ]] || say "NOT THE SAME ANSWER: $found from the big ring, $same from the small one, $theirs by tcpdump"
+row "five minutes of one host, warm ($found packets); tcpdump over the segments; start-up apart" "$(ms "$warm")" "$(ms "$peer")" \
+    "$(ratio "$peer" $((warm > start ? warm - start : 1)))" "100 at least"
+row "the same, $GIB GiB ring; $SMALL GiB ring" "$(ms "$warm")" "$(ms "$small")" "$(ratio "$warm" "$small")" "1.2 at most"
+row "the same, peak memory" "$(mib $((peak * 1024)))" "" "" "128 MiB at most"
+
+data=$work/big
+all=()
+for ((i = 0; i < RUNS; i++)); do
+    cold
+    "$taploop" --version >/dev/null # the program itself is not what is measured
+    cut run
+    all+=("$took")
+done
+row "the same, cold" "$(ms "$(printf '%s\n' "${all[@]}" | median)")" "" "" ""
+
+for request in "--ip 10.99.99.99" "--ip 10.77.0.1 --from 1700003000" "--port 1" "--community-id 1:AAAAAAAAAAAAAAAAAAAAAAAAAAA=" "--to 1600000000"; do
+    # shellcheck disable=SC2086
+    medians "$taploop" cut --data "$work/big" $request -w "$out"
+    row "nothing: \`$request\` (status $status)" "$(ms "$took")" "" "" "milliseconds"
+done
+
+ours=() theirs=() whole_peak=0
+copy() { xargs -d '\n' cat >"$work/copy" < <(printf '%s\n' "${files[@]}"); }
+export -f copy
+for ((i = 0; i < 3; i++)); do
+    rm -f "$out" "$work/copy"
+    cold
+    run_synced "$taploop" cut --data "$work/big" -w "$out"
+    ours+=("$took")
+    ((rss <= whole_peak)) || whole_peak=$rss
+    rm -f "$out"
+    cold
+    before=$EPOCHREALTIME
+    copy
+    sync
+    after=$EPOCHREALTIME
+    theirs+=($((${after/./} - ${before/./})))
+    rm -f "$work/copy"
+    say "the whole ring $(ms "${ours[-1]}"), cat $(ms "${theirs[-1]}")"
+done
+a=$(printf '%s\n' "${ours[@]}" | median) b=$(printf '%s\n' "${theirs[@]}" | median)
+row "the whole ring, cold, until sync; cat of the segments" "$(ms "$a")" "$(ms "$b")" "$(ratio "$a" "$b")" "2 at most"
+row "the same, peak memory" "$(mib $((whole_peak * 1024)))" "" "" "128 MiB at most"
+
+# Few and many segments, one after the other, to need less room.
+stats_big=$(stats "Cut of five minutes from $GIB GiB, warm" "$taploop" cut --data "$work/big" "${AROUND[@]}" -w "$out" --stats)
+rm -rf "$work/big" "$work/small"
+times=()
+for count in 40 "$MANY"; do
+    import parts big.pcap --segment-bytes $((bytes / count))
+    data=$work/parts
+    say "$count asked for, $(segments "$data" | wc -l) segments made"
+    cut run
+    [[ $(packets_in "$out") == "$found" ]] || say "NOT THE SAME ANSWER from $count segments"
+    cut medians
+    times+=("$took")
+    stats_parts=$(stats "The same from $count segments" "$taploop" cut --data "$data" "${AROUND[@]}" -w "$out" --stats)
+    rm -rf "$data"
+done
+row "five minutes of one host, $MANY segments; 40 segments" "$(ms "${times[1]}")" "$(ms "${times[0]}")" "$(ratio "${times[1]}" "${times[0]}")" "1.5 at most"
+printf '%s\n%s\n' "$stats_big" "$stats_parts"
