@@ -215,6 +215,11 @@ impl CatalogReader {
         read_header(&self.file).unwrap_or(self.dropped)
     }
 
+    /// How many had been dropped when it was opened.
+    pub fn dropped_at_open(&self) -> u64 {
+        self.dropped
+    }
+
     /// The live segments that have packets in the window or for which capture ran in it, with their places.
     pub fn segments_in(&self, window: &Window) -> Result<Vec<(u64, SegmentFacts)>, CatalogError> {
         let mut found = Vec::new();

@@ -18,5 +18,7 @@ pub mod page;
 pub mod scan;
 pub mod seal;
 pub mod sealed;
+pub mod sections;
 pub mod segment;
 pub mod varint;
+pub mod snapshot;

@@ -1,0 +1,242 @@
+//! What a reader sees of a ring: its sealed segments and what is published of the growing ones, as of one moment.
+//!
+//! The folder of growing segments is listed before the catalogue is opened: a segment that is sealed in between is then found in the
+//! catalogue, and one that is found in both counts as sealed.
+
+use super::catalog::{CatalogError, CatalogReader, Summary};
+use super::data::{DataDir, DataError, RingInfo, read_ring_info};
+use super::draft::SegmentDraft;
+use super::error::SegmentError;
+use super::facts::SegmentFacts;
+use super::files::Files;
+use super::ids::SegmentId;
+use super::log;
+use super::page::PageCache;
+use super::segment::Segment;
+use crate::time::{Timestamp, Window};
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The folder of growing segments' logs, in a ring's folder.
+pub const OPEN_FOLDER: &str = "open";
+
+/// What the rings of one request share: open files, index pages.
+#[derive(Clone, Default)]
+pub struct ReadContext {
+    /// Open files.
+    pub files: Arc<Files>,
+    /// Index pages.
+    pub pages: Arc<PageCache>,
+}
+
+/// Why a ring cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// Its folder.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// There is no such ring.
+    #[error("there is no interface {0:?} here")]
+    Unknown(String),
+    /// Its catalogue.
+    #[error("{}: {source}", ring.display())]
+    Catalog {
+        /// The ring's folder.
+        ring: PathBuf,
+        /// Why.
+        source: CatalogError,
+    },
+    /// The disk says no.
+    #[error("{} cannot be read: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A ring as of one moment.
+pub struct RingReader {
+    ring: PathBuf,
+    info: RingInfo,
+    catalog: Option<CatalogReader>,
+    growing: Vec<(SegmentFacts, SegmentDraft)>,
+    complete_to: Option<Timestamp>,
+    context: ReadContext,
+}
+
+/// What a ring holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The time of the first packet that has one.
+    pub first: Option<Timestamp>,
+    /// The time of the last packet.
+    pub last: Option<Timestamp>,
+    /// No packet earlier than this can still appear.
+    pub complete_to: Timestamp,
+    /// The sum of its segments.
+    pub summary: Summary,
+    /// How many of them grow.
+    pub growing: u64,
+}
+
+impl RingReader {
+    /// Looks at a ring now.
+    pub fn open(data: &DataDir, interface: &str, context: &ReadContext) -> Result<RingReader, RingError> {
+        let ring = data.ring_path(interface);
+        let info = read_ring_info(&ring)?.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
+        let mut growing = Vec::new();
+        let mut complete_to = None::<Timestamp>;
+        for path in log_paths(&ring)? {
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(RingError::Io { path, source }),
+            };
+            context.pages.count_read(bytes.len() as u64);
+            // A log whose header is not whole has published nothing.
+            let Ok(published) = log::read(&bytes) else { continue };
+            let complete = published.state.map_or(Timestamp::ZERO, |s| s.complete_to);
+            complete_to = Some(complete_to.map_or(complete, |c| c.min(complete)));
+            growing.push((growing_facts(&published.draft), published.draft));
+        }
+        let catalog = match CatalogReader::open(&ring) {
+            Ok(catalog) => Some(catalog),
+            Err(CatalogError::Missing) => None,
+            Err(source) => return Err(RingError::Catalog { ring, source }),
+        };
+        let mut reader = RingReader { ring, info, catalog, growing, complete_to, context: context.clone() };
+        if !reader.growing.is_empty() {
+            let sealed: HashSet<SegmentId> = reader.sealed_in(&Window::ALL)?.iter().rev().take(4096).map(|f| f.id).collect();
+            reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
+            if reader.growing.is_empty() {
+                reader.complete_to = None;
+            }
+        }
+        Ok(reader)
+    }
+
+    /// The interface's true name.
+    pub fn interface(&self) -> &str {
+        &self.info.interface
+    }
+
+    /// What the ring's folder says of itself.
+    pub fn info(&self) -> &RingInfo {
+        &self.info
+    }
+
+    fn sealed_in(&self, window: &Window) -> Result<Vec<SegmentFacts>, RingError> {
+        let Some(catalog) = &self.catalog else { return Ok(Vec::new()) };
+        let found = catalog.segments_in(window).map_err(|source| RingError::Catalog { ring: self.ring.clone(), source })?;
+        Ok(found.into_iter().map(|(_, f)| f).collect())
+    }
+
+    /// The segments that have packets in the window or for which capture ran in it, lowest time first.
+    pub fn segments_in(&self, window: &Window) -> Result<Vec<SegmentFacts>, RingError> {
+        let mut found = self.sealed_in(window)?;
+        let captured = |f: &SegmentFacts| f.captured.intersect(window).is_some();
+        let grow = self.growing.iter().map(|(f, _)| *f);
+        found.extend(grow.filter(|f| (f.packets > 0 && window.touches(f.low, f.high)) || captured(f)));
+        found.sort_by_key(|f| (f.low, f.stream, f.id));
+        Ok(found)
+    }
+
+    /// Opens one of [`RingReader::segments_in`].
+    pub fn open_segment(&self, facts: &SegmentFacts) -> Result<Segment, SegmentError> {
+        let files = self.context.files.clone();
+        if let Some((facts, draft)) = self.growing.iter().find(|(f, _)| f.id == facts.id) {
+            return Ok(Segment::growing(&self.ring, draft.clone(), *facts, files));
+        }
+        Segment::open_sealed(&self.ring, facts, files, self.context.pages.clone())
+    }
+
+    /// How many segments were dropped since the ring was opened for this reading.
+    pub fn dropped_meanwhile(&self) -> bool {
+        let first = self.catalog.as_ref().map(CatalogReader::dropped_now);
+        let now = CatalogReader::open(&self.ring).ok().map(|c| c.dropped_now());
+        first != now || self.catalog.as_ref().is_some_and(|c| c.dropped_at_open() != now.unwrap_or(0))
+    }
+
+    /// What the ring holds.
+    pub fn held(&self) -> Result<Held, RingError> {
+        let mut summary = match &self.catalog {
+            Some(catalog) => catalog.summary().map_err(|source| RingError::Catalog { ring: self.ring.clone(), source })?,
+            None => Summary::EMPTY,
+        };
+        for (facts, _) in &self.growing {
+            summary.add(facts);
+        }
+        let any = summary.first != Timestamp::MAX;
+        let last = any.then_some(summary.last);
+        let complete_to = self.complete_to.unwrap_or_else(|| last.map_or(Timestamp::ZERO, |t| t.saturating_add(1)));
+        Ok(Held { first: any.then_some(summary.first), last, complete_to, summary, growing: self.growing.len() as u64 })
+    }
+
+    /// The stretches of the window in which capture ran, joined and in order.
+    pub fn captured(&self, window: &Window) -> Result<Vec<Window>, RingError> {
+        let facts = self.segments_in(window)?;
+        let mut all: Vec<Window> = facts.iter().filter_map(|f| f.captured.intersect(window)).collect();
+        all.sort_by_key(|w| w.from);
+        let mut joined: Vec<Window> = Vec::new();
+        for w in all {
+            match joined.last_mut() {
+                Some(last) if w.from <= last.to => last.to = last.to.max(w.to),
+                _ => joined.push(w),
+            }
+        }
+        Ok(joined)
+    }
+
+    /// The name-resolution and secrets blocks of a section, ready to be written; empty where it has none.
+    pub fn section_blocks(&self, section: super::ids::SectionId) -> io::Result<Vec<u8>> {
+        match fs::read(super::sections::path(&self.ring, section)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// The ring's folder.
+    pub fn path(&self) -> &Path {
+        &self.ring
+    }
+}
+
+/// The logs of a ring's growing segments.
+pub fn log_paths(ring: &Path) -> Result<Vec<PathBuf>, RingError> {
+    let folder = ring.join(OPEN_FOLDER);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(RingError::Io { path: folder, source }),
+    };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|x| x == "log")).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn growing_facts(draft: &SegmentDraft) -> SegmentFacts {
+    SegmentFacts {
+        id: draft.id,
+        stream: draft.stream,
+        low: draft.low,
+        high: draft.high,
+        first: draft.first,
+        captured: draft.captured.unwrap_or(Window { from: Timestamp::ZERO, to: Timestamp::ZERO }),
+        packets: draft.packets,
+        data_bytes: draft.data_len,
+        index_bytes: 0,
+        arrived: Timestamp::now(),
+        drops: draft.drops(),
+        granules: draft.granules.len() as u32,
+        section_low: draft.sections.iter().map(|s| s.1).min().unwrap_or_default(),
+        section_high: draft.sections.iter().map(|s| s.1).max().unwrap_or_default(),
+        flags: if draft.disordered { SegmentFacts::DISORDERED } else { 0 } | if draft.imported { SegmentFacts::IMPORTED } else { 0 },
+        truncated: u32::try_from(draft.truncated).unwrap_or(u32::MAX),
+        recovered: 0,
+    }
+}
