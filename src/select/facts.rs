@@ -80,9 +80,7 @@ impl LayerExpr {
             },
             LayerExpr::Port(port) => of.ports().is_some_and(|(a, b)| a == *port || b == *port),
             LayerExpr::Proto(proto) => of.proto() == Some(*proto),
-            LayerExpr::CommunityId(digest) => {
-                of.key().and_then(|k| community_digest(&k)).as_ref() == Some(digest)
-            }
+            LayerExpr::CommunityId(digest) => of.key().and_then(|k| community_digest(&k)).as_ref() == Some(digest),
         }
     }
 }

@@ -48,3 +48,6 @@ pub use selection::Selection;
 pub use size_text::{Size, SizeError, parse_size};
 pub use text::{SELECTION_DEPTH_MAX, SELECTION_TEXT_MAX, TextError};
 pub use time_text::{Duration, DurationError, Moment, TimeError, parse_duration, parse_time};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Filters on the corpus: what ours selects is what `tcpdump -r FILE FILTER` selects.
+
+use super::super::{Filter, FilterError};
+use super::filters::FILTERS;
+use crate::packet::LinkType;
+use crate::pcap::{CaptureReader, Record};
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub(super) struct Held {
+    pub(super) link_type: LinkType,
+    pub(super) original_length: u32,
+    pub(super) data: Vec<u8>,
+}
+
+/// The capture files under `TAPLOOP_CORPUS`, sorted; nothing, and a note, where it is not set.
+pub(super) fn captures() -> Vec<PathBuf> {
+    let Some(root) = std::env::var_os("TAPLOOP_CORPUS") else {
+        eprintln!("skipped: TAPLOOP_CORPUS is not set");
+        return Vec::new();
+    };
+    let (mut folders, mut files) = (vec![PathBuf::from(root)], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "pcap" || e == "pcapng" || e == "cap" || e == "trace") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+pub(super) fn packets(mut reader: CaptureReader) -> Vec<Held> {
+    let mut out = Vec::new();
+    loop {
+        let (interface, original_length, data) = match reader.next().unwrap() {
+            Some(Record::Packet { interface, packet }) => (interface, packet.original_length, packet.data.to_vec()),
+            Some(_) => continue,
+            None => return out,
+        };
+        out.push(Held { link_type: reader.interfaces()[interface as usize].link_type, original_length, data });
+    }
+}
+
+/// What tcpdump writes, or what it says.
+fn tcpdump(path: &Path, filter: &str) -> Result<Vec<Held>, String> {
+    let out = Command::new("tcpdump").arg("-r").arg(path).args(["-w", "-", "--", filter]).output().unwrap();
+    if !out.status.success() {
+        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
+    }
+    Ok(packets(CaptureReader::from_reader("tcpdump", Box::new(Cursor::new(out.stdout))).unwrap()))
+}
+
+#[test]
+fn filters_select_what_tcpdump_selects() {
+    let (mut compared, mut skipped, mut matched) = (0, 0, 0);
+    for (number, path) in captures().iter().enumerate() {
+        let Ok(reader) = CaptureReader::open(path) else {
+            skipped += 1;
+            continue;
+        };
+        let all = packets(reader);
+        let one_type = all.iter().all(|p| p.link_type == all[0].link_type);
+        if all.is_empty() || !one_type || tcpdump(path, "").map_or(usize::MAX, |p| p.len()) != all.len() {
+            skipped += 1;
+            continue;
+        }
+        let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+        let every = ["transport", "formats", "broken"].iter().any(|f| folder == *f);
+        for (i, filter) in FILTERS.iter().enumerate() {
+            // Where captures are much alike, each takes its turn with every eighth filter.
+            if !every && (i + number) % 8 != 0 {
+                continue;
+            }
+            let ours = Filter::compile(filter, all[0].link_type);
+            match (ours, tcpdump(path, filter)) {
+                (Ok(ours), Ok(theirs)) => {
+                    let ours: Vec<_> = all.iter().filter(|p| ours.matches(&p.data, p.original_length)).collect();
+                    assert_eq!(ours.len(), theirs.len(), "{} {filter:?}", path.display());
+                    for (a, b) in ours.iter().zip(&theirs) {
+                        assert!(a.data == b.data && a.original_length == b.original_length, "{} {filter:?}", path.display());
+                    }
+                    matched += ours.len();
+                    compared += 1;
+                }
+                (Ok(ours), Err(reason)) => {
+                    assert!(reason.contains("rejects all packets"), "{} {filter:?}: {reason}", path.display());
+                    assert!(!all.iter().any(|p| ours.matches(&p.data, p.original_length)));
+                }
+                (Err(FilterError::Refused(ours)), Err(reason)) => assert!(reason.contains(&ours.reason), "{ours} / {reason}"),
+                (Err(ours), theirs) => {
+                    panic!("{} {filter:?}: {ours} / {}", path.display(), theirs.map_or_else(|e| e, |_| "fine".into()))
+                }
+            }
+        }
+    }
+    eprintln!("{compared} comparisons, {matched} packets matched, {skipped} captures skipped");
+}

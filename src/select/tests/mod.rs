@@ -1,0 +1,6 @@
+mod corpus;
+mod filters;
+mod judge;
+mod plan;
+mod request;
+mod text;
