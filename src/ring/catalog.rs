@@ -227,11 +227,14 @@ impl CatalogReader {
             let (low, high) = reach(facts);
             window.touches(low, high)
         };
-        self.visit(|summary| window.touches(summary.low, summary.high), |place, facts| {
-            if touches(facts) {
-                found.push((place, *facts));
-            }
-        })?;
+        self.visit(
+            |summary| window.touches(summary.low, summary.high),
+            |place, facts| {
+                if touches(facts) {
+                    found.push((place, *facts));
+                }
+            },
+        )?;
         Ok(found)
     }
 
@@ -251,7 +254,11 @@ impl CatalogReader {
     }
 
     /// Goes over the live entries. Where a whole group is live, `wanted` is asked whether to look into it.
-    fn visit(&self, mut wanted: impl FnMut(&Summary) -> bool, mut each: impl FnMut(u64, &SegmentFacts)) -> Result<(), CatalogError> {
+    fn visit(
+        &self,
+        mut wanted: impl FnMut(&Summary) -> bool,
+        mut each: impl FnMut(u64, &SegmentFacts),
+    ) -> Result<(), CatalogError> {
         let mut index = self.dropped;
         let mut bytes = vec![0; GROUP_LEN as usize];
         while index < self.entries {

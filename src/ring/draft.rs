@@ -40,8 +40,7 @@ pub struct FlowStats {
 
 impl FlowStats {
     /// No packet yet.
-    pub const EMPTY: FlowStats =
-        FlowStats { first: Timestamp::MAX, last: Timestamp::ZERO, packets: [0; 2], bytes: [0; 2] };
+    pub const EMPTY: FlowStats = FlowStats { first: Timestamp::MAX, last: Timestamp::ZERO, packets: [0; 2], bytes: [0; 2] };
 
     /// Adds what another stretch of the same flow amounts to.
     pub fn add(&mut self, other: &FlowStats) {

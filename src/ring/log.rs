@@ -47,8 +47,7 @@ impl LogState {
     /// The state's bytes and their checksum.
     pub fn encode(&self) -> [u8; STATE_LEN] {
         let mut o = [0; STATE_LEN];
-        let words =
-            [self.sequence, self.complete_to.as_nanos(), self.captured.from.as_nanos(), self.captured.to.as_nanos()];
+        let words = [self.sequence, self.complete_to.as_nanos(), self.captured.from.as_nanos(), self.captured.to.as_nanos()];
         for (i, word) in words.iter().enumerate() {
             o[8 * i..8 * i + 8].copy_from_slice(&word.to_le_bytes());
         }
@@ -259,6 +258,7 @@ fn take_record(bytes: &[u8], sequence: u32) -> Option<(Block, usize)> {
         last: Timestamp::from_nanos(u64_at(content, 48)),
     };
     let told: u64 = block.counts.iter().map(|&n| u64::from(n)).sum();
-    let families_hold = block.new4.iter().all(|k| k.kind() != KeyKind::Ip6) && block.new6.iter().all(|k| k.kind() == KeyKind::Ip6);
+    let families_hold =
+        block.new4.iter().all(|k| k.kind() != KeyKind::Ip6) && block.new6.iter().all(|k| k.kind() == KeyKind::Ip6);
     (told == block.numbers.len() as u64 && families_hold).then_some((block, RECORD_HEAD_LEN + len))
 }

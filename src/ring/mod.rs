@@ -20,5 +20,5 @@ pub mod seal;
 pub mod sealed;
 pub mod sections;
 pub mod segment;
-pub mod varint;
 pub mod snapshot;
+pub mod varint;

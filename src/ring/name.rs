@@ -59,8 +59,22 @@ mod tests {
     #[test]
     fn hostile_names_stay_in_their_folder() {
         let long = "x".repeat(10_000);
-        let names =
-            ["../../etc/passwd", "", ".", "..", "a/b", "a\0b", "~", "%2e", "\x1b[31m", "日本", long.as_str(), "C:\\x", " ", "-rf"];
+        let names = [
+            "../../etc/passwd",
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\0b",
+            "~",
+            "%2e",
+            "\x1b[31m",
+            "日本",
+            long.as_str(),
+            "C:\\x",
+            " ",
+            "-rf",
+        ];
         let mut seen = HashSet::new();
         for name in names {
             let folder = folder_name(name);

@@ -95,8 +95,7 @@ mod tests {
                 put_hint(&mut options, (i as u16, 9));
             }
             let data = vec![i as u8; 10 + i as usize];
-            let packet =
-                Packet { time: Timestamp::from_nanos(i << 40), original_length: 99, data: &data, options: &options };
+            let packet = Packet { time: Timestamp::from_nanos(i << 40), original_length: 99, data: &data, options: &options };
             enhanced_packet(&mut bytes, 0, &packet);
             ends.push(bytes.len());
         }

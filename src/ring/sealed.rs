@@ -146,7 +146,12 @@ impl SealedIndex {
 
     /// Calls `each` for every flow that `access` reaches, key and place of its details; a flow may come more than once.
     /// `Ok(false)` means that more than `most` would have come: then it was not called at all, or not for all.
-    pub fn visit(&self, access: &Access, most: u64, mut each: impl FnMut(FlowNumber, &FlowKey, u64)) -> Result<bool, SegmentError> {
+    pub fn visit(
+        &self,
+        access: &Access,
+        most: u64,
+        mut each: impl FnMut(FlowNumber, &FlowKey, u64),
+    ) -> Result<bool, SegmentError> {
         match access {
             Access::All => {
                 if self.flow_count() > most {
@@ -161,9 +166,15 @@ impl SealedIndex {
                 let mut spans = Vec::new();
                 for &(low, high, ip6) in ranges {
                     let n = self.family_len(ip6);
-                    let by_a = (self.lower(n, |i| Ok(self.flow(ip6, i)?.0.a < low))?, self.lower(n, |i| Ok(self.flow(ip6, i)?.0.a <= high))?);
+                    let by_a = (
+                        self.lower(n, |i| Ok(self.flow(ip6, i)?.0.a < low))?,
+                        self.lower(n, |i| Ok(self.flow(ip6, i)?.0.a <= high))?,
+                    );
                     let b_of = |i| Ok(self.flow(ip6, u64::from(self.by_b(ip6, i)?))?.0.b);
-                    let by_b = (self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? < low))?, self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? <= high))?);
+                    let by_b = (
+                        self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? < low))?,
+                        self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? <= high))?,
+                    );
                     let found = (by_a.1 - by_a.0) + (by_b.1 - by_b.0);
                     if found > left {
                         return Ok(false);
@@ -218,7 +229,13 @@ impl SealedIndex {
         Ok(true)
     }
 
-    fn visit_range(&self, ip6: bool, from: u64, to: u64, each: &mut impl FnMut(FlowNumber, &FlowKey, u64)) -> Result<(), SegmentError> {
+    fn visit_range(
+        &self,
+        ip6: bool,
+        from: u64,
+        to: u64,
+        each: &mut impl FnMut(FlowNumber, &FlowKey, u64),
+    ) -> Result<(), SegmentError> {
         const AT_ONCE: u64 = 512;
         let mut at = from;
         while at < to {
@@ -268,7 +285,8 @@ impl SealedIndex {
     pub fn detail(&self, at: u64, granules: Option<&mut Vec<u32>>) -> Result<FlowStats, SegmentError> {
         let place = self.footer.table(Table::Details);
         let file = self.file()?;
-        let mut reader = DetailReader { index: self, file: &file, at, end: place.count, base: place.at, bytes: Vec::new(), used: 0 };
+        let mut reader =
+            DetailReader { index: self, file: &file, at, end: place.count, base: place.at, bytes: Vec::new(), used: 0 };
         let first = self.footer.facts.low.saturating_add(reader.next()?);
         let last = first.saturating_add(reader.next()?);
         let mut words = [0; 4];
@@ -336,4 +354,3 @@ impl DetailReader<'_> {
         value.ok_or_else(|| SegmentError::damaged(&self.index.path, 0, "a flow's figures are cut off".into()))
     }
 }
-

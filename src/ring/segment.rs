@@ -30,7 +30,12 @@ pub struct Segment {
 
 impl Segment {
     /// Opens a sealed segment of a ring's folder.
-    pub fn open_sealed(ring: &Path, facts: &SegmentFacts, files: Arc<Files>, cache: Arc<PageCache>) -> Result<Segment, SegmentError> {
+    pub fn open_sealed(
+        ring: &Path,
+        facts: &SegmentFacts,
+        files: Arc<Files>,
+        cache: Arc<PageCache>,
+    ) -> Result<Segment, SegmentError> {
         let index = SealedIndex::open(&ring.join(format!("{}.idx", facts.id)), files.clone(), cache)?;
         let data = ring.join(format!("{}.pcapng", facts.id));
         let own = index.footer().facts;
@@ -146,7 +151,8 @@ impl Segment {
                 granules.dedup();
             }
             Index::Growing(draft) => {
-                let chosen = |keys: &[FlowKey]| keys.iter().map(|k| *k == FlowKey::IRREGULAR || matches(k)).collect::<Vec<bool>>();
+                let chosen =
+                    |keys: &[FlowKey]| keys.iter().map(|k| *k == FlowKey::IRREGULAR || matches(k)).collect::<Vec<bool>>();
                 let (four, six) = (chosen(&draft.keys4), chosen(&draft.keys6));
                 if !four.contains(&true) && !six.contains(&true) {
                     return Ok(Some(granules));

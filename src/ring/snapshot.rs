@@ -214,7 +214,8 @@ pub fn log_paths(ring: &Path) -> Result<Vec<PathBuf>, RingError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(RingError::Io { path: folder, source }),
     };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|x| x == "log")).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|x| x == "log")).collect();
     paths.sort();
     Ok(paths)
 }
@@ -235,7 +236,8 @@ fn growing_facts(draft: &SegmentDraft) -> SegmentFacts {
         granules: draft.granules.len() as u32,
         section_low: draft.sections.iter().map(|s| s.1).min().unwrap_or_default(),
         section_high: draft.sections.iter().map(|s| s.1).max().unwrap_or_default(),
-        flags: if draft.disordered { SegmentFacts::DISORDERED } else { 0 } | if draft.imported { SegmentFacts::IMPORTED } else { 0 },
+        flags: if draft.disordered { SegmentFacts::DISORDERED } else { 0 }
+            | if draft.imported { SegmentFacts::IMPORTED } else { 0 },
         truncated: u32::try_from(draft.truncated).unwrap_or(u32::MAX),
         recovered: 0,
     }
