@@ -1,0 +1,203 @@
+//! Mending: the index of a segment that its writer never sealed, made again from its packets.
+
+use super::disk::{DiskError, Shared, ToSeal, own_span};
+use super::draft::{Block, FlowNumber, FlowStats, SegmentDraft, counts_as_ip6};
+use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
+use super::ids::{SectionId, SegmentId};
+use super::log;
+use super::scan::{StoredPacket, blocks};
+use crate::time::Timestamp;
+use crate::wire::{Decoded, Direction, FlowKey, apply_hint, decode};
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The segment of a log file.
+pub(super) fn log_id(path: &Path) -> Option<SegmentId> {
+    SegmentId::parse(path.file_stem()?.to_str()?)
+}
+
+/// Makes a segment ready for sealing from what its log published and whole packets after it. `None` where there is nothing left to seal.
+pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Result<Option<ToSeal>, DiskError> {
+    let error = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| DiskError { path, source }
+    };
+    let Some(id) = log_id(log_path) else { return Ok(None) };
+    let remove = |path: &Path| match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DiskError { path: path.to_path_buf(), source: e }),
+        _ => Ok(()),
+    };
+    if sealed.contains(&id) {
+        remove(log_path)?;
+        return Ok(None);
+    }
+    let data_path = shared.ring.join(format!("{id}.pcapng"));
+    let bytes = fs::read(log_path).map_err(error(log_path))?;
+    let published = match log::read(&bytes) {
+        Ok(published) => published,
+        Err(log::LogError::Version(_)) => return Ok(None),
+        Err(_) => {
+            // Nothing was ever published in it.
+            remove(log_path)?;
+            remove(&data_path)?;
+            return Ok(None);
+        }
+    };
+    let data = match OpenOptions::new().read(true).write(true).open(&data_path) {
+        Ok(data) => data,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            remove(log_path)?;
+            return Ok(None);
+        }
+        Err(e) => return Err(error(&data_path)(e)),
+    };
+    let mut rebuilt = Rebuilt::new(&published.draft);
+    let mut buffer = Vec::new();
+    for (i, granule) in published.draft.granules.iter().enumerate() {
+        buffer.resize(granule.stored_len as usize, 0);
+        let whole = data.read_exact_at(&mut buffer, granule.stored_offset).is_ok() && crc32c::crc32c(&buffer) == granule.crc;
+        rebuilt.add_granule(granule, if whole { &buffer } else { &[] }, section_at(&published.draft, i as u32));
+    }
+    // Whole packets after what was published: recovered, and counted.
+    let len = data.metadata().map_err(error(&data_path))?.len();
+    let mut tail = vec![0; len.saturating_sub(published.draft.data_len).min(log::RECORD_LEN_MAX as u64) as usize];
+    data.read_exact_at(&mut tail, published.draft.data_len).map_err(error(&data_path))?;
+    rebuilt.add_tail(&tail, section_at(&published.draft, u32::MAX));
+    let Rebuilt { mut draft, stats4, stats6, .. } = rebuilt;
+    draft.notes.clone_from(&published.draft.notes);
+    draft.captured = published.draft.captured.or_else(|| own_span(&draft));
+    data.set_len(draft.data_len).map_err(error(&data_path))?;
+    if draft.packets == 0 && draft.notes.is_empty() && !draft.damaged {
+        remove(&data_path)?;
+        remove(log_path)?;
+        return Ok(None);
+    }
+    tracing::info!(segment = %id, packets = draft.packets, recovered = draft.recovered, "mended a segment that was not sealed");
+    Ok(Some(ToSeal { draft, stats4, stats6, data: Arc::new(data), mended: true }))
+}
+
+fn section_at(draft: &SegmentDraft, granule: u32) -> SectionId {
+    let after = draft.sections.partition_point(|s| s.0 <= granule);
+    after.checked_sub(1).map_or(SectionId::NONE, |i| draft.sections[i].1)
+}
+
+struct Rebuilt {
+    draft: SegmentDraft,
+    stats4: Vec<FlowStats>,
+    stats6: Vec<FlowStats>,
+    numbers: HashMap<FlowKey, FlowNumber, ahash::RandomState>,
+    decoded: Decoded,
+    newest: Timestamp,
+}
+
+impl Rebuilt {
+    fn new(old: &SegmentDraft) -> Self {
+        let mut draft = SegmentDraft::new(old.sensor, old.id, old.stream, old.data_start);
+        draft.imported = old.imported;
+        Rebuilt { draft, stats4: Vec::new(), stats6: Vec::new(), numbers: HashMap::default(), decoded: Decoded::default(), newest: Timestamp::ZERO }
+    }
+
+    /// Adds a granule with its verified bytes; without bytes it is given up.
+    fn add_granule(&mut self, granule: &GranuleEntry, bytes: &[u8], section: SectionId) {
+        let mut block = Block::default();
+        block.clear();
+        block.section = section;
+        let codec = if bytes.is_empty() { Codec::Damaged } else { Codec::Plain };
+        self.draft.damaged |= bytes.is_empty();
+        let mut entry = GranuleEntry { logical_offset: 0, stored_offset: 0, codec, ..*granule };
+        if !bytes.is_empty() {
+            (entry.low, entry.high) = (Timestamp::MAX, Timestamp::ZERO);
+        }
+        for packet in blocks(bytes) {
+            entry.low = entry.low.min(packet.packet.time);
+            entry.high = entry.high.max(packet.packet.time);
+            self.add_packet(&mut block, &packet);
+        }
+        block.counts.push(block.numbers.len() as u32);
+        block.granules.push(entry);
+        self.draft.low = self.draft.low.min(entry.low);
+        self.draft.absorb(&block);
+    }
+
+    fn add_tail(&mut self, tail: &[u8], section: SectionId) {
+        let (mut start, mut end) = (0, 0);
+        let mut packets = 0;
+        let close = |this: &mut Self, start: usize, end: usize| {
+            let bytes = &tail[start..end];
+            if !bytes.is_empty() {
+                let granule = GranuleEntry {
+                    logical_offset: 0,
+                    stored_offset: 0,
+                    stored_len: bytes.len() as u32,
+                    codec: Codec::Plain,
+                    crc: crc32c::crc32c(bytes),
+                    low: Timestamp::MAX,
+                    high: Timestamp::ZERO,
+                };
+                this.add_granule(&granule, bytes, section);
+            }
+        };
+        for packet in blocks(tail) {
+            if packet.offset > start && packet.offset + packet.block.len() - start > GRANULE_BYTES_MAX {
+                close(self, start, packet.offset);
+                start = packet.offset;
+            }
+            end = packet.offset + packet.block.len();
+            packets += 1;
+        }
+        close(self, start, end);
+        self.draft.recovered = packets;
+    }
+
+    fn add_packet(&mut self, block: &mut Block, stored: &StoredPacket<'_>) {
+        let packet = &stored.packet;
+        decode(self.draft.stream.link_type, packet.data, &mut self.decoded);
+        if let Some(ports) = stored.hint {
+            apply_hint(&mut self.decoded, ports);
+        }
+        block.packets += 1;
+        block.truncated += u32::from(packet.is_truncated());
+        block.disordered |= packet.time < self.newest;
+        self.newest = self.newest.max(packet.time);
+        block.last = block.last.max(packet.time);
+        if packet.time != Timestamp::ZERO {
+            block.first = block.first.min(packet.time);
+        }
+        let decoded = std::mem::take(&mut self.decoded);
+        let mut keys: Vec<(FlowKey, Direction)> = decoded.layers.iter().filter_map(FlowKey::of).collect();
+        if decoded.trailing_tags.packed() != 0 {
+            keys.push((FlowKey::tagged(decoded.trailing_tags), Direction::AToB));
+        }
+        if decoded.irregular {
+            keys.push((FlowKey::IRREGULAR, Direction::AToB));
+        }
+        for i in 0..keys.len() {
+            let (key, direction) = keys[i];
+            if keys[..i].iter().any(|k| k.0 == key) {
+                continue;
+            }
+            let (stats, fresh, bit) = if counts_as_ip6(&key) {
+                (&mut self.stats6, &mut block.new6, FlowNumber::IP6)
+            } else {
+                (&mut self.stats4, &mut block.new4, 0)
+            };
+            let number = *self.numbers.entry(key).or_insert_with(|| {
+                stats.push(FlowStats::EMPTY);
+                fresh.push(key);
+                FlowNumber((stats.len() - 1) as u32 | bit)
+            });
+            let mut one = FlowStats { first: packet.time, last: packet.time, ..FlowStats::EMPTY };
+            let way = usize::from(direction == Direction::BToA);
+            one.packets[way] = 1;
+            one.bytes[way] = u64::from(packet.original_length);
+            stats[number.index()].add(&one);
+            if !block.numbers.contains(&number) {
+                block.numbers.push(number);
+            }
+        }
+        self.decoded = decoded;
+    }
+}

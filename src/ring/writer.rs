@@ -1,0 +1,332 @@
+//! The recording side of a stream: copies packets into blocks, notes their flows, hands blocks over. It waits for nothing but the bounded queue.
+
+use super::draft::{Block, FlowNumber, FlowStats, counts_as_ip6};
+use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
+use super::hint::{put_hint, without_hints};
+use super::ids::{SectionId, SegmentId, StreamId};
+use super::note::Note;
+use crate::packet::Packet;
+use crate::pcap::block::{ENHANCED_PACKET_HEAD, enhanced_packet, padded};
+use crate::time::{Timestamp, Window};
+use crate::wire::{Decoded, Direction, FlowKey, FragmentTable, decode};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of packets after which a block is handed over.
+pub const BLOCK_BYTES: usize = 1 << 20;
+/// Blocks that may wait for the disk, all streams of a ring together.
+pub const BLOCKS_QUEUED_MAX: usize = 32;
+/// A segment is sealed early at so many flows.
+pub const SEGMENT_FLOWS: usize = 400_000;
+/// Bytes of a segment, where nothing else is asked for.
+pub const SEGMENT_BYTES: u64 = 256 << 20;
+
+/// What goes to the disk thread.
+pub(super) enum Job {
+    Open { id: SegmentId, stream: StreamId, imported: bool, reserve: u64 },
+    Block { id: SegmentId, block: Block },
+    State { id: SegmentId, complete_to: Timestamp, captured: Window },
+    Close { id: SegmentId, stats4: Vec<FlowStats>, stats6: Vec<FlowStats>, captured: Option<Window> },
+}
+
+/// The disk side failed; why is told by the ring when it is finished.
+#[derive(Debug, thiserror::Error)]
+#[error("the ring can no longer be written")]
+pub struct WriteStopped;
+
+/// How segments are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamOptions {
+    /// Bytes of packets in a segment, at most (a packet larger than that is alone in one).
+    pub segment_bytes: u64,
+    /// Flows in a segment, at most.
+    pub segment_flows: usize,
+    /// The packets come from a capture file.
+    pub imported: bool,
+    /// How much is reserved on the disk when a segment opens.
+    pub reserve: u64,
+}
+
+struct Tally {
+    stats: FlowStats,
+    granule: u32,
+}
+
+/// Writes one stream of packets into a ring.
+pub struct StreamWriter {
+    jobs: SyncSender<Job>,
+    spare: Arc<Mutex<Vec<Block>>>,
+    next_id: Arc<AtomicU64>,
+    stream: StreamId,
+    options: StreamOptions,
+    numbers: HashMap<FlowKey, FlowNumber, ahash::RandomState>,
+    tally4: Vec<Tally>,
+    tally6: Vec<Tally>,
+    decoded: Decoded,
+    fragments: FragmentTable,
+    hinted: Vec<u8>,
+    block: Block,
+    granule_start: usize,
+    granule_numbers: usize,
+    granule_low: Timestamp,
+    granule_high: Timestamp,
+    granule_index: u32,
+    segment: Option<SegmentId>,
+    segment_bytes: u64,
+    segment_span: Option<(Timestamp, Timestamp)>,
+    newest: Timestamp,
+    section: SectionId,
+    /// The stretch that this run has seen so far, of imported packets.
+    run: Option<(Timestamp, Timestamp)>,
+}
+
+impl StreamWriter {
+    pub(super) fn new(
+        jobs: SyncSender<Job>,
+        spare: Arc<Mutex<Vec<Block>>>,
+        next_id: Arc<AtomicU64>,
+        stream: StreamId,
+        options: StreamOptions,
+    ) -> Self {
+        let mut block = Block::default();
+        block.clear();
+        StreamWriter {
+            jobs,
+            spare,
+            next_id,
+            stream,
+            options,
+            numbers: HashMap::default(),
+            tally4: Vec::new(),
+            tally6: Vec::new(),
+            decoded: Decoded::default(),
+            fragments: FragmentTable::new(),
+            hinted: Vec::new(),
+            block,
+            granule_start: 0,
+            granule_numbers: 0,
+            granule_low: Timestamp::MAX,
+            granule_high: Timestamp::ZERO,
+            granule_index: 0,
+            segment: None,
+            segment_bytes: 0,
+            segment_span: None,
+            newest: Timestamp::ZERO,
+            section: SectionId::NONE,
+            run: None,
+        }
+    }
+
+    /// Adds a packet. Waits only where [`BLOCKS_QUEUED_MAX`] blocks wait for the disk.
+    pub fn append(&mut self, packet: &Packet<'_>) -> Result<(), WriteStopped> {
+        decode(self.stream.link_type, packet.data, &mut self.decoded);
+        let hint = self.fragments.resolve(&mut self.decoded, packet.time);
+        self.hinted.clear();
+        let mut stored = *packet;
+        if hint.is_some() || !packet.options.is_empty() {
+            self.hinted.extend_from_slice(&without_hints(packet.options));
+            if let Some(ports) = hint {
+                put_hint(&mut self.hinted, ports);
+            }
+            stored.options = &[];
+        }
+        let options = if self.hinted.is_empty() { 0 } else { self.hinted.len() + 4 };
+        let len = ENHANCED_PACKET_HEAD + padded(packet.data.len()) + options + 4;
+        let full = self.segment_bytes + len as u64 > self.options.segment_bytes && self.segment_bytes > 0;
+        if full || self.numbers.len() >= self.options.segment_flows {
+            self.close_segment()?;
+        }
+        if self.segment.is_none() {
+            let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
+            let reserve = self.options.reserve;
+            self.send(Job::Open { id, stream: self.stream, imported: self.options.imported, reserve })?;
+            self.segment = Some(id);
+        }
+        let in_granule = self.block.data.len() - self.granule_start;
+        if in_granule > 0 && in_granule + len > GRANULE_BYTES_MAX {
+            self.close_granule();
+            if self.block.data.len() >= BLOCK_BYTES {
+                self.hand_over()?;
+            }
+        }
+        let hinted = std::mem::take(&mut self.hinted);
+        stored.options = &hinted;
+        enhanced_packet(&mut self.block.data, 0, &stored);
+        self.hinted = hinted;
+        self.segment_bytes += len as u64;
+        self.note_time(packet);
+        self.note_flows(packet);
+        Ok(())
+    }
+
+    fn note_time(&mut self, packet: &Packet<'_>) {
+        let time = packet.time;
+        self.granule_low = self.granule_low.min(time);
+        self.granule_high = self.granule_high.max(time);
+        self.block.disordered |= time < self.newest;
+        self.newest = self.newest.max(time);
+        self.block.packets += 1;
+        self.block.truncated += u32::from(packet.is_truncated());
+        self.block.last = self.block.last.max(time);
+        if time != Timestamp::ZERO {
+            self.block.first = self.block.first.min(time);
+            let span = self.segment_span.get_or_insert((time, time));
+            *span = (span.0.min(time), span.1.max(time));
+        }
+    }
+
+    fn note_flows(&mut self, packet: &Packet<'_>) {
+        let decoded = std::mem::take(&mut self.decoded);
+        let mut seen = [FlowNumber(u32::MAX); crate::wire::LAYERS_MAX];
+        let mut count = 0;
+        for layer in &decoded.layers {
+            let Some((key, direction)) = FlowKey::of(layer) else { continue };
+            let number = self.number(&key);
+            // A layer that repeats an outer one's flow counts once.
+            if seen[..count].contains(&number) || count == seen.len() {
+                continue;
+            }
+            seen[count] = number;
+            count += 1;
+            self.post(number, direction, packet);
+        }
+        if decoded.trailing_tags.packed() != 0 {
+            let number = self.number(&FlowKey::tagged(decoded.trailing_tags));
+            self.post(number, Direction::AToB, packet);
+        }
+        if decoded.irregular {
+            let number = self.number(&FlowKey::IRREGULAR);
+            self.post(number, Direction::AToB, packet);
+        }
+        self.decoded = decoded;
+    }
+
+    fn number(&mut self, key: &FlowKey) -> FlowNumber {
+        if let Some(&number) = self.numbers.get(key) {
+            return number;
+        }
+        let fresh = || Tally { stats: FlowStats::EMPTY, granule: u32::MAX };
+        let number = if counts_as_ip6(key) {
+            self.tally6.push(fresh());
+            self.block.new6.push(*key);
+            FlowNumber((self.tally6.len() - 1) as u32 | FlowNumber::IP6)
+        } else {
+            self.tally4.push(fresh());
+            self.block.new4.push(*key);
+            FlowNumber((self.tally4.len() - 1) as u32)
+        };
+        self.numbers.insert(*key, number);
+        number
+    }
+
+    fn post(&mut self, number: FlowNumber, direction: Direction, packet: &Packet<'_>) {
+        let tallies = if number.is_ip6() { &mut self.tally6 } else { &mut self.tally4 };
+        let tally = &mut tallies[number.index()];
+        let way = usize::from(direction == Direction::BToA);
+        tally.stats.first = tally.stats.first.min(packet.time);
+        tally.stats.last = tally.stats.last.max(packet.time);
+        tally.stats.packets[way] += 1;
+        tally.stats.bytes[way] += u64::from(packet.original_length);
+        if tally.granule != self.granule_index {
+            tally.granule = self.granule_index;
+            self.block.numbers.push(number);
+        }
+    }
+
+    fn close_granule(&mut self) {
+        let len = self.block.data.len() - self.granule_start;
+        if len == 0 {
+            return;
+        }
+        self.block.granules.push(GranuleEntry {
+            logical_offset: self.granule_start as u64,
+            stored_offset: self.granule_start as u64,
+            stored_len: len as u32,
+            codec: Codec::Plain,
+            crc: 0, // the disk thread computes it
+            low: self.granule_low,
+            high: self.granule_high,
+        });
+        self.block.counts.push((self.block.numbers.len() - self.granule_numbers) as u32);
+        self.granule_start = self.block.data.len();
+        self.granule_numbers = self.block.numbers.len();
+        self.granule_low = Timestamp::MAX;
+        self.granule_high = Timestamp::ZERO;
+        self.granule_index += 1;
+    }
+
+    fn hand_over(&mut self) -> Result<(), WriteStopped> {
+        self.close_granule();
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let Some(id) = self.segment else { return Ok(()) };
+        self.block.section = self.section;
+        let next = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut next = next.unwrap_or_default();
+        next.clear();
+        let block = std::mem::replace(&mut self.block, next);
+        self.granule_start = 0;
+        self.granule_numbers = 0;
+        self.send(Job::Block { id, block })
+    }
+
+    fn send(&self, job: Job) -> Result<(), WriteStopped> {
+        self.jobs.send(job).map_err(|_| WriteStopped)
+    }
+
+    /// Packets from here on belong to this section.
+    pub fn set_section(&mut self, section: SectionId) -> Result<(), WriteStopped> {
+        if section != self.section {
+            self.hand_over()?;
+            self.section = section;
+        }
+        Ok(())
+    }
+
+    /// Adds a note to the growing segment. Without one it is lost: `false`.
+    pub fn note(&mut self, note: Note) -> bool {
+        self.block.notes.push(note);
+        self.segment.is_some()
+    }
+
+    /// Hands over what there is, so that readers see it.
+    pub fn publish(&mut self) -> Result<(), WriteStopped> {
+        self.hand_over()
+    }
+
+    /// Hands over what there is, and says up to where the stream is complete and since when capture has run.
+    pub fn publish_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
+        self.hand_over()?;
+        match self.segment {
+            Some(id) => self.send(Job::State { id, complete_to, captured }),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the growing segment; it is sealed in the background.
+    pub fn close_segment(&mut self) -> Result<(), WriteStopped> {
+        self.hand_over()?;
+        let Some(id) = self.segment.take() else { return Ok(()) };
+        let captured = self.take_captured();
+        let stats = |tallies: &mut Vec<Tally>| tallies.drain(..).map(|t| t.stats).collect();
+        let (stats4, stats6) = (stats(&mut self.tally4), stats(&mut self.tally6));
+        self.numbers.clear();
+        self.granule_index = 0;
+        self.segment_bytes = 0;
+        self.newest = Timestamp::ZERO;
+        self.send(Job::Close { id, stats4, stats6, captured })
+    }
+
+    /// The stretch that an imported segment vouches for: its own, and the way from the run so far to it.
+    fn take_captured(&mut self) -> Option<Window> {
+        let (low, high) = self.segment_span.take()?;
+        let run = self.run.unwrap_or((low, high));
+        self.run = Some((run.0.min(low), run.1.max(high)));
+        let from = if low > run.1 { run.1 } else { low };
+        let to = if high < run.0 { run.0 } else { high };
+        self.options.imported.then(|| Window { from, to: to.saturating_add(1) })
+    }
+}
