@@ -48,13 +48,20 @@ fn frames_are_those_that_tshark_sees() {
         };
         let outcome = drain(reader);
         let mut lines = String::new();
-        let simple = simple_packets(&std::fs::read(&path).unwrap());
-        for (i, (_, time, original, data)) in outcome.packets().into_iter().enumerate() {
+        let mut frames = frames(&std::fs::read(&path).unwrap()).into_iter().peekable();
+        for (_, time, original, data) in outcome.packets() {
+            while let Some(Frame::Custom(length)) = frames.next_if(|frame| matches!(frame, Frame::Custom(_))) {
+                writeln!(lines, "None {length} {length}").unwrap();
+            }
             let (seconds, fraction) = (time / 1_000_000_000, time % 1_000_000_000);
-            // The reference results say so of a packet without a time.
-            let without = simple.get(i) == Some(&true);
-            let time = if without { "None".into() } else { format!("{seconds}.{fraction:09}") };
-            writeln!(lines, "{time} {} {original}", data.len()).unwrap();
+            match frames.next() {
+                Some(Frame::Untimed) => writeln!(lines, "None {} {original}", data.len()).unwrap(),
+                _ => writeln!(lines, "{seconds}.{fraction:09} {} {original}", data.len()).unwrap(),
+            }
+        }
+        for frame in frames {
+            let Frame::Custom(length) = frame else { panic!("{}: {frame:?} was not read", path.display()) };
+            writeln!(lines, "None {length} {length}").unwrap();
         }
         let mut hash = String::new();
         for byte in Sha256::digest(lines.as_bytes()) {
@@ -77,11 +84,20 @@ fn frames_are_those_that_tshark_sees() {
     assert!(read > 100 && wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Of each packet in a pcapng file, whether its block is a simple one. Empty for other files.
-fn simple_packets(file: &[u8]) -> Vec<bool> {
-    let (mut simple, mut big, mut at) = (Vec::new(), false, 0);
+/// What tshark counts as a frame in a pcapng file.
+#[derive(Debug)]
+enum Frame {
+    Timed,
+    Untimed,
+    /// A custom block, with the bytes after its number.
+    Custom(u32),
+}
+
+/// The frames of a pcapng file. Empty for other files.
+fn frames(file: &[u8]) -> Vec<Frame> {
+    let (mut frames, mut big, mut at) = (Vec::new(), false, 0);
     if !file.starts_with(b"\x0a\x0d\x0d\x0a") {
-        return simple;
+        return frames;
     }
     while at + 12 <= file.len() {
         if file[at..].starts_with(b"\x0a\x0d\x0d\x0a") {
@@ -91,13 +107,16 @@ fn simple_packets(file: &[u8]) -> Vec<bool> {
             let bytes = file[at..at + 4].try_into().unwrap();
             if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
         };
-        let kind = word(at);
-        if matches!(kind, 2 | 3 | 6) {
-            simple.push(kind == 3);
+        let length = word(at + 4);
+        match word(at) {
+            2 | 6 => frames.push(Frame::Timed),
+            3 => frames.push(Frame::Untimed),
+            0xbad | 0x4000_0bad => frames.push(Frame::Custom(length - 16)),
+            _ => {}
         }
-        at += word(at + 4) as usize;
+        at += length as usize;
     }
-    simple
+    frames
 }
 
 /// The packets' bytes are those that tcpdump copies, where it can read the file at all.
