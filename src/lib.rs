@@ -2,29 +2,29 @@
 //!
 //! The modules stand in the order a packet travels; each uses only those above it.
 
-/// Moments and windows, in nanoseconds, UTC.
+// Moments and windows, in nanoseconds, UTC.
 pub mod time;
 
-/// A packet, and the number of its link layer.
+// A packet, and the number of its link layer.
 pub mod packet;
 
-/// Header views: link layers, tags, IP, tunnels, ports; flow keys; Community ID.
+// Header views: link layers, tags, IP, tunnels, ports; flow keys; Community ID.
 pub mod wire;
 
-/// pcap and pcapng files, read and written.
+// pcap and pcapng files, read and written.
 pub mod pcap;
 
-/// How packets rest: segments, index, publishing, sealing, recovery, retention, reading.
+// How packets rest: segments, index, publishing, sealing, recovery, retention, reading.
 pub mod ring;
 
-/// The selection: parsed, printed, planned against an index, judged on one packet.
+// The selection: parsed, printed, planned against an index, judged on one packet.
 pub mod select;
 
-/// How packets leave: rings merged in time order, as pcapng or pcap, with coverage.
+// How packets leave: rings merged in time order, as pcapng or pcap, with coverage.
 pub mod cut;
 
-/// Capture files into rings.
+// Capture files into rings.
 pub mod import;
 
-/// The commands.
+// The commands.
 pub mod cli;
