@@ -100,7 +100,8 @@ pub fn import(
     progress: &mut dyn FnMut(&Progress),
     warn: &mut dyn FnMut(String),
 ) -> Result<Imported, ImportError> {
-    let rings = Arc::new(Mutex::new(Rings { data: data.clone(), options: options.clone(), open: HashMap::new(), uses: 0, failed: None }));
+    let rings =
+        Arc::new(Mutex::new(Rings { data: data.clone(), options: options.clone(), open: HashMap::new(), uses: 0, failed: None }));
     let ticker = Ticker::start(rings.clone());
     let mut done = Imported::default();
     let mut result = Ok(());
@@ -147,7 +148,13 @@ fn import_file(
                     (None, Some(own)) if !own.is_empty() => own.clone(),
                     _ => String::new(),
                 };
-                sources.push(Source { ring, link_type: interface.link_type, section: interface.section, nameless: options.interface.is_none() && nameless(interface), number: i });
+                sources.push(Source {
+                    ring,
+                    link_type: interface.link_type,
+                    section: interface.section,
+                    nameless: options.interface.is_none() && nameless(interface),
+                    number: i,
+                });
             }
             let _ = alone;
         }
@@ -200,7 +207,10 @@ fn import_file(
     done.files += 1;
     progress(&Progress { file: name.clone(), position: reader.position(), size: reader.size(), packets: done.packets });
     if !waiting.is_empty() {
-        warn(format!("{name}: {} name-resolution or secrets blocks belong to sections without packets and are left out", waiting.len()));
+        warn(format!(
+            "{name}: {} name-resolution or secrets blocks belong to sections without packets and are left out",
+            waiting.len()
+        ));
     }
     Ok(())
 }
@@ -439,7 +449,9 @@ mod tests {
 
     #[test]
     fn stems_lose_their_extensions() {
-        for (file, want) in [("a/b.pcap", "b"), ("b.pcap.gz", "b"), ("-", "stdin"), (".pcap", ".pcap"), ("x.pcapng.1", "x.pcapng")] {
+        for (file, want) in
+            [("a/b.pcap", "b"), ("b.pcap.gz", "b"), ("-", "stdin"), (".pcap", ".pcap"), ("x.pcapng.1", "x.pcapng")]
+        {
             assert_eq!(stem(Path::new(file)), want);
         }
     }

@@ -1,6 +1,6 @@
 //! A gzip file (RFC 1952): members one after the other, checksums held, bytes before an error kept.
 
-use super::source::{Raw, Step};
+use super::raw::{Raw, Step};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io;
 

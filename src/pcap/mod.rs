@@ -23,6 +23,7 @@ mod gzip;
 
 mod zstd_stream;
 
+mod raw;
 mod source;
 
 mod looks;

@@ -2,71 +2,10 @@
 
 use super::gzip::Gzip;
 use super::limits::BUFFER;
+use super::raw::{RAW_BUFFER, Raw, Step, read_some};
 use super::zstd_stream::Zstd;
 use super::{gzip, zstd_stream};
-use std::io::{self, ErrorKind, Read};
-
-/// The buffer of compressed bytes, in bytes.
-const RAW_BUFFER: usize = 128 << 10;
-
-/// What one step of reading brought.
-pub(super) enum Step {
-    /// So many bytes, at least one.
-    Bytes(usize),
-    /// The end.
-    End,
-    /// The compressed stream cannot be read further, for this reason.
-    Fault(String),
-}
-
-/// The underlying file, and how far it was read.
-pub(super) struct Raw {
-    input: Box<dyn Read + Send>,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    position: u64,
-}
-
-impl Raw {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = read_some(&mut self.input, out)?;
-        self.position += n as u64;
-        Ok(n)
-    }
-
-    /// The bytes that come next; empty at the end.
-    pub(super) fn bytes(&mut self) -> io::Result<&[u8]> {
-        if self.start == self.end {
-            self.buffer.resize(RAW_BUFFER, 0);
-            (self.start, self.end) = (0, 0);
-            self.end = read_some(&mut self.input, &mut self.buffer)?;
-            self.position += self.end as u64;
-        }
-        Ok(&self.buffer[self.start..self.end])
-    }
-
-    /// Passes over bytes that [`Raw::bytes`] gave.
-    pub(super) fn consume(&mut self, n: usize) {
-        self.start += n;
-    }
-
-    /// The next byte; `None` at the end.
-    pub(super) fn byte(&mut self) -> io::Result<Option<u8>> {
-        let byte = self.bytes()?.first().copied();
-        self.start += usize::from(byte.is_some());
-        Ok(byte)
-    }
-}
-
-fn read_some(input: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match input.read(out) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
+use std::io::{self, Read};
 
 enum Codec {
     Plain,

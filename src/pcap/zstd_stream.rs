@@ -1,7 +1,7 @@
 //! A zstd file (RFC 8878): frames one after the other, bytes before an error kept.
 
 use super::limits::ZSTD_WINDOW_LOG_MAX;
-use super::source::{Raw, Step};
+use super::raw::{Raw, Step};
 use std::io;
 use zstd::stream::raw::{DParameter, Decoder, Operation};
 

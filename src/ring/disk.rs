@@ -1,9 +1,9 @@
 //! The disk side of a ring: one thread writes and publishes blocks, another seals, syncs and drops.
 
 use super::catalog::CatalogWriter;
+use super::data::{Retention, sync_folder};
 use super::draft::{Block, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
-use super::data::{Retention, sync_folder};
 use super::hint::ENTERPRISE_NUMBER;
 use super::ids::{SegmentId, SensorId, StreamId};
 use super::log::{self, LogState, STATE_AT};
@@ -166,7 +166,8 @@ fn open_segment(shared: &Shared, id: SegmentId, stream: StreamId, imported: bool
             Ok(()) => break,
             Err(rustix::io::Errno::NOSPC) => {
                 if !drop_oldest(shared)? {
-                    let source = io::Error::new(io::ErrorKind::StorageFull, "no space left, and no older segment of this ring to drop");
+                    let source =
+                        io::Error::new(io::ErrorKind::StorageFull, "no space left, and no older segment of this ring to drop");
                     return Err(DiskError { path: data_path, source });
                 }
             }
@@ -207,7 +208,8 @@ fn make_room(shared: &Shared, need: u64) -> Result<(), DiskError> {
         let unsealed: u64 = lock(&shared.unsealed).values().sum();
         let over = limits.max_bytes.is_some_and(|max| held + unsealed + need > max);
         let old = limits.max_age_seconds.is_some_and(|s| Timestamp::now().since(oldest) > s.saturating_mul(SECOND_NS));
-        let scarce = limits.min_free_bytes.is_some_and(|min| free_bytes(&shared.ring).is_some_and(|f| f < min.saturating_add(need)));
+        let scarce =
+            limits.min_free_bytes.is_some_and(|min| free_bytes(&shared.ring).is_some_and(|f| f < min.saturating_add(need)));
         if !(over || old || scarce) || !drop_oldest(shared)? {
             return Ok(());
         }

@@ -97,7 +97,14 @@ impl Rebuilt {
     fn new(old: &SegmentDraft) -> Self {
         let mut draft = SegmentDraft::new(old.sensor, old.id, old.stream, old.data_start);
         draft.imported = old.imported;
-        Rebuilt { draft, stats4: Vec::new(), stats6: Vec::new(), numbers: HashMap::default(), decoded: Decoded::default(), newest: Timestamp::ZERO }
+        Rebuilt {
+            draft,
+            stats4: Vec::new(),
+            stats6: Vec::new(),
+            numbers: HashMap::default(),
+            decoded: Decoded::default(),
+            newest: Timestamp::ZERO,
+        }
     }
 
     /// Adds a granule with its verified bytes; without bytes it is given up.

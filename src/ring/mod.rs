@@ -3,6 +3,7 @@
 mod bytes;
 pub mod catalog;
 pub mod data;
+mod disk;
 pub mod draft;
 pub mod error;
 pub mod facts;
@@ -12,17 +13,19 @@ pub mod granule;
 pub mod hint;
 pub mod ids;
 pub mod log;
+mod mend;
 pub mod name;
 pub mod note;
 pub mod page;
+pub mod ring_writer;
 pub mod scan;
 pub mod seal;
 pub mod sealed;
 pub mod sections;
 pub mod segment;
-mod disk;
-mod mend;
-pub mod ring_writer;
 pub mod snapshot;
-pub mod writer;
 pub mod varint;
+pub mod writer;
+
+#[cfg(test)]
+mod tests;

@@ -82,8 +82,8 @@ impl RingWriter {
         if before.as_ref() != Some(&info) {
             write_ring_info(&ring, &info).map_err(disk(ring.clone()))?;
         }
-        let catalog = CatalogWriter::open(&ring)
-            .map_err(|source| RingWriteError::Catalog { interface: interface.to_string(), source })?;
+        let catalog =
+            CatalogWriter::open(&ring).map_err(|source| RingWriteError::Catalog { interface: interface.to_string(), source })?;
         let logs = log_paths(&ring)?;
         let in_catalog = catalog.live().map(|f| f.id).max().map_or(0, |id| id.0);
         let in_logs = logs.iter().filter_map(|p| mend::log_id(p)).max().map_or(0, |id| id.0);

@@ -3,6 +3,7 @@
 use super::bytes::array;
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,7 +1,8 @@
 //! Which ports a later fragment belongs to: those that its datagram's first fragment had.
 
+use super::key::spread;
+use super::layer::{Decoded, Layer, LayerKind};
 use super::protocol::{ICMP, ICMP6};
-use super::{Decoded, Layer, LayerKind, spread};
 use crate::time::{SECOND_NS, Timestamp};
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -141,7 +142,7 @@ fn is_icmp(layer: &Layer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fragment, VlanTags};
+    use super::super::layer::{Fragment, VlanTags};
     use super::*;
 
     fn packet(id: u32, first: bool, proto: u8) -> Decoded {

@@ -1,8 +1,8 @@
 //! ARP, IPv4, IPv6 and the first bytes of what they carry.
 
 use super::bytes::{array, be16, be32, u8_at};
+use super::layer::{Decoded, EXTENSIONS_MAX, Fragment, Layer, LayerKind, Next};
 use super::protocol::{AH, ETHERIP, GRE, ICMP, ICMP6, IPIP, IPV6, MPLS_IN_IP, SCTP, TCP, UDP};
-use super::{Decoded, EXTENSIONS_MAX, Fragment, Layer, LayerKind, Next};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const HOP_BY_HOP: u8 = 0;

@@ -1,6 +1,6 @@
 //! The key of a flow: which packets belong together, whichever way they go.
 
-use super::{Layer, LayerKind, VlanTags};
+use super::layer::{Layer, LayerKind, VlanTags};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a key stands for.

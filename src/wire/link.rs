@@ -2,7 +2,7 @@
 //! reads each link type (`gencode.c`), so that an address found here is one that `host` finds there.
 
 use super::bytes::{be16, be32, le16, le32, u8_at};
-use super::{Decoded, Next};
+use super::layer::{Decoded, Next};
 use crate::packet::LinkType;
 
 const ETHERTYPE_IP4: u16 = 0x0800;

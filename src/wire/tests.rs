@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::net::IpAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 fn run(link_type: u16, data: &[u8]) -> Decoded {

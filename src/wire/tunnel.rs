@@ -1,7 +1,7 @@
 //! What carries whole packets: MPLS, GRE, and the tunnels that are known by their UDP port.
 
 use super::bytes::{be16, be32, u8_at};
-use super::{LABELS_MAX, Next};
+use super::layer::{LABELS_MAX, Next};
 
 /// An MPLS label stack (RFC 3032). IP behind it is known by its version only; a frame behind it may have a pseudowire
 /// control word (RFC 4385) or not.

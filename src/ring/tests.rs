@@ -1,0 +1,93 @@
+//! Writing and reading together.
+
+use super::data::DataDir;
+use super::ids::StreamId;
+use super::ring_writer::RingWriter;
+use super::scan::blocks;
+use super::sealed::Access;
+use super::snapshot::{ReadContext, RingReader};
+use super::writer::StreamOptions;
+use crate::packet::{LinkType, Packet};
+use crate::time::{Timestamp, Window};
+
+fn udp(i: u32) -> Vec<u8> {
+    let mut p = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    p.extend([0x45, 0, 0, 128, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, (i >> 8) as u8, i as u8, 10, 9, 9, 9]);
+    p.extend([0x10, (i % 200) as u8, 0, 53, 0, 108, 0, 0]);
+    p.resize(142, i as u8);
+    p
+}
+
+const OPTIONS: StreamOptions = StreamOptions { segment_bytes: 200_000, segment_flows: 500, imported: true, reserve: 200_000 };
+const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
+
+fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {
+    let mut ring = RingWriter::open(data, "eth0", None).unwrap();
+    let stream = ring.stream(STREAM, OPTIONS);
+    for i in range {
+        let bytes = udp(i);
+        let time = Timestamp::from_nanos(1_000_000 + u64::from(i) * 1000);
+        stream.append(&Packet { time, original_length: 142, data: &bytes, options: &[] }).unwrap();
+    }
+    stream.publish().unwrap();
+    if finish {
+        ring.finish().unwrap();
+    }
+}
+
+fn read(data: &DataDir) -> Vec<u64> {
+    let reader = RingReader::open(data, "eth0", &ReadContext::default()).unwrap();
+    let mut times = Vec::new();
+    let mut bytes = Vec::new();
+    for facts in reader.segments_in(&Window::ALL).unwrap() {
+        let segment = reader.open_segment(&facts).unwrap();
+        for granule in segment.granules(0, segment.granule_count()).unwrap() {
+            bytes.resize(granule.stored_len as usize, 0);
+            segment.read_stored(granule.stored_offset, &mut bytes).unwrap();
+            segment.verify(&granule, &bytes).unwrap();
+            times.extend(blocks(&bytes).map(|b| b.packet.time.as_nanos()));
+        }
+    }
+    times
+}
+
+#[test]
+fn what_is_written_is_read_and_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    write(&data, 0..3000, true);
+    write(&data, 3000..4000, true);
+    assert_eq!(read(&data), (0..4000).map(|i| 1_000_000 + i * 1000).collect::<Vec<u64>>());
+    let reader = RingReader::open(&data, "eth0", &ReadContext::default()).unwrap();
+    let held = reader.held().unwrap();
+    assert_eq!((held.summary.packets, held.growing), (4000, 0));
+    let address = crate::wire::spread("10.0.4.210".parse().unwrap());
+    let access = Access::Addresses(vec![(address, address, false)]);
+    let mut found = 0;
+    for facts in reader.segments_in(&Window::ALL).unwrap() {
+        let segment = reader.open_segment(&facts).unwrap();
+        let granules = segment.granules_of(&access, |k| k.a == address || k.b == address).unwrap().unwrap();
+        found += granules.len();
+        segment
+            .flows(&access, |k| k.a == address || k.b == address, |_, s| assert_eq!(s.packets.iter().sum::<u64>(), 1))
+            .unwrap();
+    }
+    assert_eq!(found, 1, "one packet of 10.0.4.210, in one granule");
+    assert!(matches!(RingReader::open(&data, "eth9", &ReadContext::default()), Err(super::snapshot::RingError::Unknown(_))));
+}
+
+#[test]
+fn a_growing_segment_reads_like_a_sealed_one_and_is_mended_when_its_writer_dies() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    write(&data, 0..300, false);
+    // The threads write what was handed over; wait for it to be published.
+    let all: Vec<u64> = (0..300).map(|i| 1_000_000 + i * 1000).collect();
+    while read(&data) != all {
+        std::thread::yield_now();
+    }
+    write(&data, 300..400, true);
+    let reader = RingReader::open(&data, "eth0", &ReadContext::default()).unwrap();
+    assert_eq!(reader.held().unwrap().growing, 0);
+    assert_eq!(read(&data), (0..400).map(|i| 1_000_000 + i * 1000).collect::<Vec<u64>>());
+}
