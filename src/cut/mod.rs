@@ -1,1 +1,206 @@
-//! Not yet.
+//! How packets leave: rings merged in time order, written as pcapng or pcap, with coverage.
+
+pub mod coverage;
+pub mod flows;
+pub mod merge;
+pub mod output;
+pub mod source;
+
+use crate::packet::LinkType;
+use crate::ring::data::{DataDir, DataError};
+use crate::ring::facts::SegmentFacts;
+use crate::ring::snapshot::{Held, ReadContext, RingError, RingReader};
+use crate::select::{FilterError, Selection, check_filter, Expr};
+use coverage::{Coverage, Reason, ReasonKind};
+use output::Output;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// The file format of a cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// pcapng, each packet on its own interface.
+    Pcapng,
+    /// Classic pcap in nanoseconds, of one link type.
+    Pcap,
+}
+
+/// Why a cut cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CutError {
+    /// No such interface.
+    #[error("there is no interface {:?} here; {}", name.escape_debug().to_string(), known_text(known))]
+    UnknownInterface {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The filter cannot be used.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Classic pcap has one link type.
+    #[error("the packets have several link types ({0}), which a pcap file cannot hold: use --format pcapng")]
+    MixedLinkTypes(String),
+    /// The data folder.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The output.
+    #[error("the cut cannot be written")]
+    Write(#[source] io::Error),
+}
+
+fn known_text(known: &[String]) -> String {
+    if known.is_empty() {
+        return "nothing was imported or recorded yet".into();
+    }
+    let names: Vec<String> = known.iter().map(|n| n.escape_debug().to_string()).collect();
+    format!("there are {}", names.join(", "))
+}
+
+impl CutError {
+    /// Whether the request is at fault.
+    pub fn is_request(&self) -> bool {
+        matches!(self, CutError::UnknownInterface { .. } | CutError::Filter(_) | CutError::MixedLinkTypes(_) | CutError::Data(DataError::Missing(_) | DataError::NotData(_)))
+    }
+}
+
+/// What a cut cost.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stats {
+    /// Segments opened.
+    pub segments_opened: u64,
+    /// Bytes of indexes read.
+    pub index_bytes: u64,
+    /// Bytes of packet files read.
+    pub packet_bytes: u64,
+    /// Packets judged.
+    pub packets_judged: u64,
+    /// From the request to the first byte handed on.
+    pub time_to_first_byte: Duration,
+    /// From the request to the last byte.
+    pub total: Duration,
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "segments opened: {}", self.segments_opened)?;
+        writeln!(f, "index bytes read: {}", self.index_bytes)?;
+        writeln!(f, "packet bytes read: {}", self.packet_bytes)?;
+        writeln!(f, "packets judged: {}", self.packets_judged)?;
+        writeln!(f, "time to first byte: {:.3} ms", self.time_to_first_byte.as_secs_f64() * 1e3)?;
+        write!(f, "time in all: {:.3} ms", self.total.as_secs_f64() * 1e3)
+    }
+}
+
+/// A finished cut.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What it rests on.
+    pub coverage: Coverage,
+    /// What it cost.
+    pub stats: Stats,
+    /// Packets written.
+    pub packets: u64,
+    /// The reader went away before the end.
+    pub reader_gone: bool,
+}
+
+/// Rings as of one moment, with what they hold.
+pub(crate) type Rings = Vec<(RingReader, Held)>;
+
+/// The rings that a selection asks for, sorted by name.
+pub(crate) fn open_rings(data: &DataDir, selection: &Selection, context: &ReadContext) -> Result<Rings, CutError> {
+    let known = data.interfaces()?;
+    if let Some(name) = selection.interfaces.iter().find(|i| !known.contains(i)) {
+        return Err(CutError::UnknownInterface { name: name.clone(), known });
+    }
+    let mut rings = Vec::new();
+    for name in known.iter().filter(|n| selection.includes_interface(n)) {
+        let ring = RingReader::open(data, name, context)?;
+        let held = ring.held()?;
+        rings.push((ring, held));
+    }
+    Ok(rings)
+}
+
+/// The segments with packets in the window, by ring, and their link types.
+pub(crate) fn segments(selection: &Selection, rings: &Rings) -> Result<(Vec<(usize, SegmentFacts)>, Vec<LinkType>), RingError> {
+    let mut found = Vec::new();
+    for (i, (ring, _)) in rings.iter().enumerate() {
+        let touching = ring.segments_in(&selection.window)?;
+        found.extend(touching.into_iter().filter(|f| f.packets > 0 && selection.window.touches(f.low, f.high)).map(|f| (i, f)));
+    }
+    let link_types: BTreeSet<LinkType> = found.iter().map(|(_, f)| f.stream.link_type).collect();
+    Ok((found, link_types.into_iter().collect()))
+}
+
+fn check_filters(expr: &Expr) -> Result<(), FilterError> {
+    match expr {
+        Expr::Filter(text) => check_filter(text),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().try_for_each(check_filters),
+        Expr::Not(part) => check_filters(part),
+        Expr::All | Expr::Vlan(_) | Expr::Layer(_) => Ok(()),
+    }
+}
+
+/// Writes the packets of a selection in order of time.
+pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn Write) -> Result<Outcome, CutError> {
+    let start = Instant::now();
+    check_filters(&selection.expr)?;
+    let context = ReadContext::default();
+    let rings = open_rings(data, selection, &context)?;
+    let (segments, link_types) = segments(selection, &rings)?;
+    if format == Format::Pcap && link_types.len() > 1 {
+        let list: Vec<String> = link_types.iter().map(ToString::to_string).collect();
+        return Err(CutError::MixedLinkTypes(list.join(", ")));
+    }
+    let mut coverage = Coverage::begin(selection, &rings)?;
+    let mut judges = merge::judges(selection, &link_types, &mut coverage)?;
+    let link_type = link_types.first().copied().unwrap_or(LinkType::ETHERNET);
+    let mut output = Output::new(out, format, selection, &coverage, link_type, start);
+    let (stats, broken) = merge::merge(selection, &rings, segments, &mut judges, &mut coverage, |taken, coverage| {
+        let bytes = taken.packet.data.len() as u64;
+        let full = selection.limit_packets.is_some_and(|n| coverage.packets >= n)
+            || selection.limit_bytes.is_some_and(|n| coverage.bytes + bytes > n);
+        if full {
+            let detail = "as many packets or bytes as asked for were given".into();
+            coverage.add(Reason { reason: ReasonKind::LimitReached, interface: String::new(), from: Some(taken.packet.time), to: None, detail });
+            return ControlFlow::Break(None);
+        }
+        coverage.packets += 1;
+        coverage.bytes += bytes;
+        coverage.truncated_packets += u64::from(taken.packet.is_truncated());
+        coverage.interfaces[taken.ring].packets += 1;
+        coverage.interfaces[taken.ring].bytes += bytes;
+        match output.packet(taken, &rings[taken.ring].0) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => ControlFlow::Break(Some(e)),
+        }
+    });
+    let written = match broken {
+        Some(Some(e)) => Err(e),
+        _ => output.finish(),
+    };
+    coverage.finish();
+    let reader_gone = match written {
+        Ok(()) => false,
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => true,
+        Err(e) => return Err(CutError::Write(e)),
+    };
+    let stats = Stats {
+        segments_opened: stats.segments_opened,
+        index_bytes: context.pages.bytes_read(),
+        packet_bytes: stats.packet_bytes,
+        packets_judged: stats.packets_judged,
+        time_to_first_byte: output.first_byte.unwrap_or_else(|| start.elapsed()),
+        total: start.elapsed(),
+    };
+    Ok(Outcome { packets: coverage.packets, coverage, stats, reader_gone })
+}

@@ -155,13 +155,6 @@ impl RingReader {
         Segment::open_sealed(&self.ring, facts, files, self.context.pages.clone())
     }
 
-    /// How many segments were dropped since the ring was opened for this reading.
-    pub fn dropped_meanwhile(&self) -> bool {
-        let first = self.catalog.as_ref().map(CatalogReader::dropped_now);
-        let now = CatalogReader::open(&self.ring).ok().map(|c| c.dropped_now());
-        first != now || self.catalog.as_ref().is_some_and(|c| c.dropped_at_open() != now.unwrap_or(0))
-    }
-
     /// What the ring holds.
     pub fn held(&self) -> Result<Held, RingError> {
         let mut summary = match &self.catalog {
@@ -190,6 +183,12 @@ impl RingReader {
             }
         }
         Ok(joined)
+    }
+
+    /// Whether any segment held is of a live interface.
+    pub fn has_live_segments(&self) -> Result<bool, RingError> {
+        let growing = self.growing.iter().any(|(f, _)| !f.has(SegmentFacts::IMPORTED));
+        Ok(growing || self.sealed_in(&Window::ALL)?.iter().any(|f| !f.has(SegmentFacts::IMPORTED)))
     }
 
     /// The name-resolution and secrets blocks of a section, ready to be written; empty where it has none.

@@ -33,6 +33,8 @@ mod filter_plan;
 
 mod judge;
 
+pub mod plan;
+
 mod request;
 
 pub use community::CommunityId;

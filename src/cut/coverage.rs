@@ -1,0 +1,205 @@
+//! Coverage: what an answer rests on, and why it is not whole where it is not.
+
+use crate::ring::note::NoteKind;
+use crate::ring::snapshot::{Held, RingError, RingReader};
+use crate::select::Selection;
+use crate::time::{Timestamp, Window};
+use serde::Serialize;
+use std::fmt;
+
+/// Why something that was asked for cannot be given.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// Earlier than what the ring holds.
+    BeforeRing,
+    /// Later than what the ring is complete to.
+    AfterRing,
+    /// Capture did not run.
+    NotCaptured,
+    /// The filter cannot be used on the link type.
+    Filtered,
+    /// Packets were dropped before they reached the ring.
+    KernelDrops,
+    /// A segment was dropped while it was read.
+    DroppedDuringCut,
+    /// Bytes are not those that were written.
+    Damaged,
+    /// The disk would not give bytes.
+    IoError,
+    /// As many as asked for were given.
+    LimitReached,
+}
+
+/// One stretch that cannot be given.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Reason {
+    /// Why.
+    pub reason: ReasonKind,
+    /// Of which interface; empty where it concerns all.
+    pub interface: String,
+    /// From when on, where that is known.
+    pub from: Option<Timestamp>,
+    /// Up to when.
+    pub to: Option<Timestamp>,
+    /// The rest, for people.
+    pub detail: String,
+}
+
+/// One line for people.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = serde_json::to_string(&self.reason).unwrap_or_default();
+        f.write_str(name.trim_matches('"'))?;
+        if !self.interface.is_empty() {
+            write!(f, " on {}", self.interface.escape_debug())?;
+        }
+        if let Some(from) = self.from {
+            write!(f, " from {from}")?;
+        }
+        if let Some(to) = self.to {
+            write!(f, " to {to}")?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail.escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+/// One interface's part.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterfaceCoverage {
+    /// The interface.
+    pub interface: String,
+    /// The first packet held that has a time.
+    pub first_packet: Option<Timestamp>,
+    /// The last packet held.
+    pub last_packet: Option<Timestamp>,
+    /// No packet earlier than this can still appear.
+    pub complete_to: Timestamp,
+    /// Packets given.
+    pub packets: u64,
+    /// Their captured bytes.
+    pub bytes: u64,
+    /// Drops recorded in the window.
+    pub drops: u64,
+}
+
+/// What an answer rests on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    /// The selection as understood, times in UTC.
+    pub selection: Selection,
+    /// Whether all that was asked for was given.
+    pub complete: bool,
+    /// Packets given.
+    pub packets: u64,
+    /// Their captured bytes.
+    pub bytes: u64,
+    /// How many of them a snap length cut.
+    pub truncated_packets: u64,
+    /// Per interface.
+    pub interfaces: Vec<InterfaceCoverage>,
+    /// What is missing, and why.
+    pub reasons: Vec<Reason>,
+}
+
+impl Coverage {
+    /// What the indexes tell before a packet is read.
+    pub fn begin(selection: &Selection, rings: &[(RingReader, Held)]) -> Result<Coverage, RingError> {
+        let mut coverage = Coverage {
+            selection: selection.clone(),
+            complete: false,
+            packets: 0,
+            bytes: 0,
+            truncated_packets: 0,
+            interfaces: Vec::new(),
+            reasons: Vec::new(),
+        };
+        let window = selection.window;
+        let touches = |held: &Held| held.first.zip(held.last).is_some_and(|(low, high)| window.touches(low, high));
+        let any_touches = rings.iter().any(|(_, held)| touches(held));
+        for (ring, held) in rings {
+            let mut interface = InterfaceCoverage {
+                interface: ring.interface().to_string(),
+                first_packet: held.first,
+                last_packet: held.last,
+                complete_to: held.complete_to,
+                packets: 0,
+                bytes: 0,
+                drops: 0,
+            };
+            // Imported captures of another time say nothing about this one, unless they were asked by name.
+            let speaks = touches(held) || !any_touches || !selection.interfaces.is_empty() || ring.has_live_segments()?;
+            if speaks {
+                interface.drops = coverage.ring_reasons(selection, ring, held)?;
+            }
+            coverage.interfaces.push(interface);
+        }
+        Ok(coverage)
+    }
+
+    fn ring_reasons(&mut self, selection: &Selection, ring: &RingReader, held: &Held) -> Result<u64, RingError> {
+        let window = selection.window;
+        let mut add = |reason, from: Timestamp, to: Timestamp, detail: &str| {
+            let (from, to) = (Some(from).filter(|t| *t != Timestamp::ZERO), Some(to).filter(|t| *t != Timestamp::MAX));
+            self.reasons.push(Reason { reason, interface: ring.interface().to_string(), from, to, detail: detail.into() });
+        };
+        let Some((first, last)) = held.first.zip(held.last) else {
+            if selection.from_given || selection.to_given {
+                add(ReasonKind::NotCaptured, window.from, window.to, "no packets are held");
+            }
+            return Ok(0);
+        };
+        let mut inside = Window { from: window.from.max(first), to: window.to.min(last.saturating_add(1)) };
+        if selection.from_given && window.from < first {
+            add(ReasonKind::BeforeRing, window.from, window.to.min(first), "earlier than the first packet held");
+        }
+        if selection.to_given && window.to > held.complete_to {
+            let detail = if held.growing > 0 { "not yet complete: packets may still arrive" } else { "later than the last packet held" };
+            add(ReasonKind::AfterRing, window.from.max(held.complete_to), window.to, detail);
+            inside.to = inside.to.min(held.complete_to);
+        }
+        if inside.from < inside.to {
+            let mut at = inside.from;
+            for captured in ring.captured(&inside)? {
+                if captured.from > at {
+                    add(ReasonKind::NotCaptured, at, captured.from, "capture did not run");
+                }
+                at = at.max(captured.to);
+            }
+            if at < inside.to && held.growing == 0 {
+                add(ReasonKind::NotCaptured, at, inside.to, "capture did not run");
+            }
+        }
+        let mut drops = 0;
+        for facts in ring.segments_in(&window)?.iter().filter(|f| f.drops > 0) {
+            let Ok(notes) = ring.open_segment(facts).and_then(|s| s.notes()) else { continue };
+            for note in notes {
+                let NoteKind::Drops { os, interface } = note.kind else { continue };
+                if let Some(part) = note.window.intersect(&window) {
+                    drops += os + interface;
+                    let detail = format!("{} packets were dropped before they were recorded", os + interface);
+                    add(ReasonKind::KernelDrops, part.from, part.to, &detail);
+                }
+            }
+        }
+        Ok(drops)
+    }
+
+    /// Adds a reason once.
+    pub fn add(&mut self, reason: Reason) {
+        if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    /// Says whether the answer is whole, now that it was given.
+    pub fn finish(&mut self) {
+        self.complete = self.reasons.is_empty();
+    }
+}
+
+/// Reasons that one coverage lists; a ring damaged in more places is damaged enough.
+pub const REASONS_MAX: usize = 10_000;

@@ -1,0 +1,165 @@
+//! The merge: packets of all rings in the order of time, interface, stream, segment, arrival, with segments opened when their time comes.
+
+use super::coverage::{Coverage, Reason, ReasonKind};
+use super::source::{Budget, Source};
+use crate::packet::{LinkType, Packet};
+use crate::ring::error::SegmentError;
+use crate::ring::facts::SegmentFacts;
+use crate::ring::granule::GranuleEntry;
+use crate::ring::ids::{SectionId, SegmentId, StreamId};
+use crate::ring::snapshot::{Held, RingReader};
+use crate::select::{FilterError, Judge, Selection};
+use crate::time::Timestamp;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::ops::ControlFlow;
+
+/// A packet with where it comes from.
+pub struct Taken<'a> {
+    /// Which of the rings.
+    pub ring: usize,
+    /// Its link type.
+    pub link_type: LinkType,
+    /// The section it belongs to.
+    pub section: SectionId,
+    /// The packet.
+    pub packet: &'a Packet<'a>,
+    /// Ports the ring found for a later fragment.
+    pub hint: Option<(u16, u16)>,
+}
+
+/// What the merge cost.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct MergeStats {
+    /// Segments that were opened.
+    pub segments_opened: u64,
+    /// Bytes read of packet files.
+    pub packet_bytes: u64,
+    /// Packets judged.
+    pub packets_judged: u64,
+}
+
+/// Place of a source in the order: time, ring, stream, segment.
+type Turn = (Timestamp, usize, StreamId, SegmentId, usize);
+
+/// Hands every packet of the selection to `each`, in order, until it breaks. `segments` are those of each ring that may hold some.
+pub fn merge<B>(
+    selection: &Selection,
+    rings: &[(RingReader, Held)],
+    segments: Vec<(usize, SegmentFacts)>,
+    judges: &mut HashMap<LinkType, Judge>,
+    coverage: &mut Coverage,
+    mut each: impl FnMut(&Taken<'_>, &mut Coverage) -> ControlFlow<B>,
+) -> (MergeStats, Option<B>) {
+    let mut segments = segments;
+    segments.sort_by_key(|(ring, f)| (f.low, *ring, f.stream, f.id));
+    let mut unopened = segments.into_iter().peekable();
+    let mut sources: HashMap<usize, (usize, Source)> = HashMap::new();
+    let mut turns: BinaryHeap<Reverse<Turn>> = BinaryHeap::new();
+    let mut budget = Budget { held: 0, judged: 0, read: 0, sources: 0 };
+    let mut opened = 0;
+    let mut broken = None;
+    loop {
+        let frontier = turns.peek().map(|t| t.0.0);
+        while let Some((ring, facts)) = unopened.next_if(|(_, f)| frontier.is_none_or(|t| f.low <= t)) {
+            let Some(judge) = judges.get_mut(&facts.stream.link_type).filter(|j| !j.is_never()) else { continue };
+            let reader = &rings[ring].0;
+            opened += 1;
+            let made = reader.open_segment(&facts).and_then(|s| Source::new(s, &selection.expr, selection.window));
+            let mut source = match made {
+                Ok(source) => source,
+                Err(e) => {
+                    coverage.add(reason_of(&e, reader.interface(), Some((facts.low, facts.high))));
+                    continue;
+                }
+            };
+            budget.sources = sources.len() + 1;
+            let slot = opened as usize;
+            let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
+            if let Some(time) = source.peek(judge, &mut budget, &mut failed) {
+                turns.push(Reverse((time, ring, facts.stream, facts.id, slot)));
+                sources.insert(slot, (ring, source));
+            }
+            if turns.peek().map(|t| t.0.0) != frontier {
+                break; // the frontier moved: look again which segments it reaches
+            }
+        }
+        let Some(&Reverse((time, ring, stream, id, slot))) = turns.peek() else {
+            if unopened.peek().is_none() {
+                break;
+            }
+            continue;
+        };
+        if unopened.peek().is_some_and(|(_, f)| f.low <= time) {
+            continue;
+        }
+        turns.pop();
+        let Some((_, source)) = sources.get_mut(&slot) else { continue };
+        let reader = &rings[ring].0;
+        let link_type = source.link_type();
+        let mut errors = Vec::new();
+        let flow = source.take(
+            &mut budget,
+            &mut |e, g| errors.push((e, g.copied())),
+            |packet, hint, section| each(&Taken { ring, link_type, section, packet, hint }, coverage),
+        );
+        if let Some(ControlFlow::Break(b)) = flow {
+            broken = Some(b);
+            break;
+        }
+        for (e, g) in errors {
+            note(coverage, reader, &e, g.as_ref());
+        }
+        let Some(judge) = judges.get_mut(&link_type) else { continue };
+        let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
+        match source.peek(judge, &mut budget, &mut failed) {
+            Some(time) => turns.push(Reverse((time, ring, stream, id, slot))),
+            None => {
+                sources.remove(&slot);
+            }
+        }
+        budget.sources = sources.len();
+    }
+    (MergeStats { segments_opened: opened, packet_bytes: budget.read, packets_judged: budget.judged }, broken)
+}
+
+fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule: Option<&GranuleEntry>) {
+    coverage.add(reason_of(e, reader.interface(), granule.map(|g| (g.low, g.high))));
+}
+
+fn reason_of(e: &SegmentError, interface: &str, span: Option<(Timestamp, Timestamp)>) -> Reason {
+    let reason = match e {
+        SegmentError::Gone(_) => ReasonKind::DroppedDuringCut,
+        SegmentError::Damaged { .. } => ReasonKind::Damaged,
+        SegmentError::Io { .. } => ReasonKind::IoError,
+    };
+    Reason {
+        reason,
+        interface: interface.to_string(),
+        from: span.map(|s| s.0),
+        to: span.map(|s| s.1.saturating_add(1)),
+        detail: e.to_string(),
+    }
+}
+
+/// A judge for each link type. Where the filter cannot be used nothing matches and coverage says so; where it can be used for none that is an error.
+pub fn judges(
+    selection: &Selection,
+    link_types: &[LinkType],
+    coverage: &mut Coverage,
+) -> Result<HashMap<LinkType, Judge>, FilterError> {
+    let mut judges = HashMap::new();
+    let mut refused = Vec::new();
+    for &link_type in link_types {
+        let judge = Judge::new(&selection.expr, link_type)?;
+        refused.extend(judge.refused_filters().iter().cloned());
+        judges.insert(link_type, judge);
+    }
+    if !refused.is_empty() && judges.values().all(|j| !j.refused_filters().is_empty()) {
+        return Err(FilterError::Refused(refused.swap_remove(0)));
+    }
+    for r in refused {
+        coverage.add(Reason { reason: ReasonKind::Filtered, interface: String::new(), from: None, to: None, detail: r.to_string() });
+    }
+    Ok(judges)
+}

@@ -1,0 +1,138 @@
+//! A cut's bytes: pcapng with lazily described interfaces, or classic pcap.
+
+use super::coverage::Coverage;
+use super::merge::Taken;
+use super::Format;
+use crate::packet::LinkType;
+use crate::pcap::block;
+use crate::pcap::pcap_write::{pcap_header, pcap_record};
+use crate::ring::ids::SectionId;
+use crate::ring::snapshot::RingReader;
+use crate::select::Selection;
+use crate::time::Timestamp;
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Bytes that are gathered before they are handed on.
+const BUFFER: usize = 256 << 10;
+/// Bytes of the section's comment, at most.
+const COMMENT_MAX: usize = 65_535;
+
+struct Interface {
+    number: u32,
+    packets: u64,
+    bytes: u64,
+    last: Timestamp,
+}
+
+/// Writes one cut.
+pub struct Output<'a> {
+    out: &'a mut dyn Write,
+    format: Format,
+    buffer: Vec<u8>,
+    interfaces: HashMap<(usize, LinkType), Interface>,
+    sections: HashSet<(usize, SectionId)>,
+    start: Instant,
+    /// When the first byte was handed on, from the request.
+    pub first_byte: Option<Duration>,
+    clamped: u64,
+}
+
+impl<'a> Output<'a> {
+    /// Begins a cut; nothing is handed on before the first packet or the end.
+    pub fn new(
+        out: &'a mut dyn Write,
+        format: Format,
+        selection: &Selection,
+        coverage: &Coverage,
+        link_type: LinkType,
+        start: Instant,
+    ) -> Self {
+        let mut buffer = Vec::with_capacity(BUFFER + (64 << 10));
+        match format {
+            Format::Pcap => pcap_header(&mut buffer, link_type),
+            Format::Pcapng => {
+                let mut options = Vec::new();
+                block::option(&mut options, block::OPT_COMMENT, comment(selection, coverage).as_bytes());
+                block::option(&mut options, block::SHB_USERAPPL, b"taploop");
+                block::section_header(&mut buffer, &options);
+            }
+        }
+        Output { out, format, buffer, interfaces: HashMap::new(), sections: HashSet::new(), start, first_byte: None, clamped: 0 }
+    }
+
+    /// Writes a packet.
+    pub fn packet(&mut self, taken: &Taken<'_>, ring: &RingReader) -> io::Result<()> {
+        match self.format {
+            Format::Pcap => self.clamped += u64::from(!pcap_record(&mut self.buffer, taken.packet)),
+            Format::Pcapng => {
+                let next = self.interfaces.len() as u32;
+                let buffer = &mut self.buffer;
+                let interface = self.interfaces.entry((taken.ring, taken.link_type)).or_insert_with(|| {
+                    block::interface_description(buffer, taken.link_type, Some(ring.interface()), &[]);
+                    Interface { number: next, packets: 0, bytes: 0, last: Timestamp::ZERO }
+                });
+                if taken.section != SectionId::NONE && self.sections.insert((taken.ring, taken.section)) {
+                    self.buffer.extend_from_slice(&ring.section_blocks(taken.section)?);
+                }
+                interface.packets += 1;
+                interface.bytes += taken.packet.data.len() as u64;
+                interface.last = interface.last.max(taken.packet.time);
+                block::enhanced_packet(&mut self.buffer, interface.number, taken.packet);
+            }
+        }
+        if self.buffer.len() >= BUFFER || self.first_byte.is_none() { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.first_byte.get_or_insert_with(|| self.start.elapsed());
+        Ok(())
+    }
+
+    /// Writes what only the end knows.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if self.format == Format::Pcapng {
+            if self.interfaces.is_empty() {
+                // Readers want one interface, even of an empty capture.
+                block::interface_description(&mut self.buffer, LinkType::ETHERNET, None, &[]);
+            }
+            let mut all: Vec<&Interface> = self.interfaces.values().collect();
+            all.sort_by_key(|i| i.number);
+            for i in all {
+                let mut options = Vec::new();
+                let text = format!("{} packets, {} bytes in this cut", i.packets, i.bytes);
+                block::option(&mut options, block::OPT_COMMENT, text.as_bytes());
+                block::option(&mut options, block::ISB_USRDELIV, &i.packets.to_le_bytes());
+                block::interface_statistics(&mut self.buffer, i.number, i.last, &options);
+            }
+        }
+        self.flush()?;
+        self.out.flush()
+    }
+}
+
+/// What is fixed before the first packet: the selection, and what the indexes tell, longest gaps first.
+fn comment(selection: &Selection, coverage: &Coverage) -> String {
+    let mut text = format!("taploop cut: {selection}");
+    let mut reasons: Vec<_> = coverage.reasons.iter().collect();
+    let length = |r: &super::coverage::Reason| {
+        r.to.unwrap_or(Timestamp::MAX).since(r.from.unwrap_or(Timestamp::ZERO))
+    };
+    reasons.sort_by_key(|r| std::cmp::Reverse(length(r)));
+    for reason in reasons {
+        let line = format!("\n{reason}");
+        if text.len() + line.len() > COMMENT_MAX {
+            break;
+        }
+        text.push_str(&line);
+    }
+    let mut end = text.len().min(COMMENT_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
