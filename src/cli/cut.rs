@@ -59,7 +59,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
         FormatName::Pcapng => Format::Pcapng,
         FormatName::Pcap => Format::Pcap,
     };
-    let result = if to_stdout { cut(&data, &selection, format, &mut io::stdout().lock()) } else { to_file(&data, &selection, format, &args.write) };
+    let result = if to_stdout {
+        cut(&data, &selection, format, &mut io::stdout().lock())
+    } else {
+        to_file(&data, &selection, format, &args.write)
+    };
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(e) => return fail(if e.is_request() { 2 } else { 1 }, &chain(&e)),

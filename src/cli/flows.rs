@@ -38,7 +38,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     let written = if args.json {
         let mut out = BufWriter::new(std::io::stdout().lock());
-        rows.iter().try_for_each(|row| writeln!(out, "{}", serde_json::to_string(row).unwrap_or_default())).and_then(|()| out.flush())
+        rows.iter()
+            .try_for_each(|row| writeln!(out, "{}", serde_json::to_string(row).unwrap_or_default()))
+            .and_then(|()| out.flush())
     } else {
         for r in &rows {
             let port = |p: Option<u16>| p.map_or(String::new(), |p| format!(":{p}"));
@@ -68,5 +70,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
     for reason in &coverage.reasons {
         eprintln!("taploop: {reason}");
     }
-    ExitCode::from(if rows.is_empty() { 3 } else if coverage.complete { 0 } else { 4 })
+    ExitCode::from(if rows.is_empty() {
+        3
+    } else if coverage.complete {
+        0
+    } else {
+        4
+    })
 }

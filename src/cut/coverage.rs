@@ -157,7 +157,8 @@ impl Coverage {
             add(ReasonKind::BeforeRing, window.from, window.to.min(first), "earlier than the first packet held");
         }
         if selection.to_given && window.to > held.complete_to {
-            let detail = if held.growing > 0 { "not yet complete: packets may still arrive" } else { "later than the last packet held" };
+            let detail =
+                if held.growing > 0 { "not yet complete: packets may still arrive" } else { "later than the last packet held" };
             add(ReasonKind::AfterRing, window.from.max(held.complete_to), window.to, detail);
             inside.to = inside.to.min(held.complete_to);
         }

@@ -98,11 +98,9 @@ pub fn merge<B>(
         let reader = &rings[ring].0;
         let link_type = source.link_type();
         let mut errors = Vec::new();
-        let flow = source.take(
-            &mut budget,
-            &mut |e, g| errors.push((e, g.copied())),
-            |packet, hint, section| each(&Taken { ring, link_type, section, packet, hint }, coverage),
-        );
+        let flow = source.take(&mut budget, &mut |e, g| errors.push((e, g.copied())), |packet, hint, section| {
+            each(&Taken { ring, link_type, section, packet, hint }, coverage)
+        });
         if let Some(ControlFlow::Break(b)) = flow {
             broken = Some(b);
             break;
@@ -159,7 +157,13 @@ pub fn judges(
         return Err(FilterError::Refused(refused.swap_remove(0)));
     }
     for r in refused {
-        coverage.add(Reason { reason: ReasonKind::Filtered, interface: String::new(), from: None, to: None, detail: r.to_string() });
+        coverage.add(Reason {
+            reason: ReasonKind::Filtered,
+            interface: String::new(),
+            from: None,
+            to: None,
+            detail: r.to_string(),
+        });
     }
     Ok(judges)
 }

@@ -10,7 +10,7 @@ use crate::packet::LinkType;
 use crate::ring::data::{DataDir, DataError};
 use crate::ring::facts::SegmentFacts;
 use crate::ring::snapshot::{Held, ReadContext, RingError, RingReader};
-use crate::select::{FilterError, Selection, check_filter, Expr};
+use crate::select::{Expr, FilterError, Selection, check_filter};
 use coverage::{Coverage, Reason, ReasonKind};
 use output::Output;
 use std::collections::BTreeSet;
@@ -67,7 +67,13 @@ fn known_text(known: &[String]) -> String {
 impl CutError {
     /// Whether the request is at fault.
     pub fn is_request(&self) -> bool {
-        matches!(self, CutError::UnknownInterface { .. } | CutError::Filter(_) | CutError::MixedLinkTypes(_) | CutError::Data(DataError::Missing(_) | DataError::NotData(_)))
+        matches!(
+            self,
+            CutError::UnknownInterface { .. }
+                | CutError::Filter(_)
+                | CutError::MixedLinkTypes(_)
+                | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
+        )
     }
 }
 
@@ -171,7 +177,13 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
             || selection.limit_bytes.is_some_and(|n| coverage.bytes + bytes > n);
         if full {
             let detail = "as many packets or bytes as asked for were given".into();
-            coverage.add(Reason { reason: ReasonKind::LimitReached, interface: String::new(), from: Some(taken.packet.time), to: None, detail });
+            coverage.add(Reason {
+                reason: ReasonKind::LimitReached,
+                interface: String::new(),
+                from: Some(taken.packet.time),
+                to: None,
+                detail,
+            });
             return ControlFlow::Break(None);
         }
         coverage.packets += 1;

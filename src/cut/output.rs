@@ -1,8 +1,8 @@
 //! A cut's bytes: pcapng with lazily described interfaces, or classic pcap.
 
+use super::Format;
 use super::coverage::Coverage;
 use super::merge::Taken;
-use super::Format;
 use crate::packet::LinkType;
 use crate::pcap::block;
 use crate::pcap::pcap_write::{pcap_header, pcap_record};
@@ -118,9 +118,7 @@ impl<'a> Output<'a> {
 fn comment(selection: &Selection, coverage: &Coverage) -> String {
     let mut text = format!("taploop cut: {selection}");
     let mut reasons: Vec<_> = coverage.reasons.iter().collect();
-    let length = |r: &super::coverage::Reason| {
-        r.to.unwrap_or(Timestamp::MAX).since(r.from.unwrap_or(Timestamp::ZERO))
-    };
+    let length = |r: &super::coverage::Reason| r.to.unwrap_or(Timestamp::MAX).since(r.from.unwrap_or(Timestamp::ZERO));
     reasons.sort_by_key(|r| std::cmp::Reverse(length(r)));
     for reason in reasons {
         let line = format!("\n{reason}");

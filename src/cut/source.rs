@@ -93,15 +93,7 @@ impl Source {
             listed.sort_by_key(|(g, e)| (e.low, *g));
             Plan::Listed(listed.into())
         };
-        Ok(Source {
-            segment,
-            plan,
-            waiting: BinaryHeap::new(),
-            units: HashMap::new(),
-            current: None,
-            reread: None,
-            window,
-        })
+        Ok(Source { segment, plan, waiting: BinaryHeap::new(), units: HashMap::new(), current: None, reread: None, window })
     }
 
     /// The segment.
@@ -115,7 +107,12 @@ impl Source {
     }
 
     /// The time of the next packet; reads as far as it must to know it. Errors are handed to `failed` and cost only the granule.
-    pub fn peek(&mut self, judge: &mut Judge, budget: &mut Budget, failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>)) -> Option<Timestamp> {
+    pub fn peek(
+        &mut self,
+        judge: &mut Judge,
+        budget: &mut Budget,
+        failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>),
+    ) -> Option<Timestamp> {
         if let Some(((time, ..), _)) = &self.current {
             return Some(*time);
         }
@@ -167,7 +164,8 @@ impl Source {
                 let mut bytes = 0;
                 while let Some((_, e)) = ahead.front() {
                     let follows = run.last().is_none_or(|(_, l)| l.stored_offset + u64::from(l.stored_len) == e.stored_offset);
-                    let fits = run.is_empty() || (bytes + e.stored_len as usize <= RUN_BYTES && budget.sources <= RUN_SOURCES_MAX);
+                    let fits =
+                        run.is_empty() || (bytes + e.stored_len as usize <= RUN_BYTES && budget.sources <= RUN_SOURCES_MAX);
                     if !follows || !fits {
                         break;
                     }
@@ -240,7 +238,12 @@ impl Source {
         }
     }
 
-    fn peek_ordered(&mut self, judge: &mut Judge, budget: &mut Budget, failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>)) -> Option<Timestamp> {
+    fn peek_ordered(
+        &mut self,
+        judge: &mut Judge,
+        budget: &mut Budget,
+        failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>),
+    ) -> Option<Timestamp> {
         let Plan::Ordered { next, end, ahead, granules } = &mut self.plan else { return None };
         loop {
             if ahead.is_empty() {
@@ -259,7 +262,9 @@ impl Source {
             let bytes = match granules.get(&granule) {
                 Some(bytes) => bytes.clone(),
                 None => {
-                    let Some(entry) = self.segment.granules(granule, 1).map_err(|e| failed(e, None)).ok().and_then(|v| v.first().copied()) else {
+                    let Some(entry) =
+                        self.segment.granules(granule, 1).map_err(|e| failed(e, None)).ok().and_then(|v| v.first().copied())
+                    else {
                         continue;
                     };
                     let mut bytes = vec![0; entry.stored_len as usize];

@@ -2,6 +2,7 @@
 
 use super::expr::{Expr, LayerExpr};
 use super::filter_plan::plannable;
+use super::prefix::Prefix;
 use crate::packet::LinkType;
 use crate::ring::error::SegmentError;
 use crate::ring::sealed::Access;
@@ -72,16 +73,21 @@ pub fn access(layer: &LayerExpr) -> Access {
     match layer {
         LayerExpr::And(parts) => parts.iter().map(access).min_by_key(rank).unwrap_or(Access::All),
         LayerExpr::Or(parts) => parts.iter().map(access).reduce(joined).unwrap_or(Access::All),
-        LayerExpr::Ip(prefix) => Access::Addresses(vec![prefix.range()]),
+        LayerExpr::Ip(prefix) => Access::Addresses(vec![range(prefix)]),
         LayerExpr::Pair(one, other) => {
             // Either prefix reaches all its flows: the longer one reaches fewer.
             let narrow = if one.length() >= other.length() { one } else { other };
-            Access::Addresses(vec![narrow.range()])
+            Access::Addresses(vec![range(narrow)])
         }
         LayerExpr::Port(port) => Access::Ports(vec![*port]),
         LayerExpr::CommunityId(digest) => Access::Digests(vec![*digest]),
         LayerExpr::Proto(_) | LayerExpr::Not(_) => Access::All,
     }
+}
+
+fn range(prefix: &Prefix) -> ([u8; 16], [u8; 16], bool) {
+    let (low, high, is_ip4) = prefix.range();
+    (low, high, !is_ip4)
 }
 
 fn joined(a: Access, b: Access) -> Access {
