@@ -72,7 +72,7 @@ fn every_prefix_of_small_captures() {
         let known: HashSet<_> = whole.packets.iter().map(essence).collect();
         for batch in prefixes.chunks(400) {
             // One that is whole goes before, so that there is something to cut.
-            let data = survive(name, &[&[bytes.clone()], batch].concat());
+            let data = survive(name, &[std::slice::from_ref(&bytes), batch].concat());
             let cut = data.cut_all();
             assert!(cut.file.packets.len() >= whole.packets.len());
             assert!(cut.file.packets.iter().all(|p| known.contains(&essence(p))), "{name}: a prefix gave a packet of its own");

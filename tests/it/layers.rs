@@ -14,7 +14,8 @@ pub(crate) struct Layer {
     pub(crate) ports: Option<(u16, u16)>,
     /// Type and code.
     pub(crate) icmp: Option<(u8, u8)>,
-    fragment: Option<(u32, bool)>,
+    /// Identification, and whether it is the first.
+    pub(crate) fragment: Option<(u32, bool)>,
 }
 
 /// What one packet's headers say.
@@ -29,10 +30,12 @@ pub(crate) struct Headers {
 }
 
 type Datagram = (usize, IpAddr, IpAddr, u8, u32);
+/// When the first fragment came, its ports, its ICMP type and code.
+type First = (u64, Option<(u16, u16)>, Option<(u8, u8)>);
 
 /// First fragments of one file, in order of arrival, and what they said.
 #[derive(Default)]
-pub(crate) struct Fragments(HashMap<Datagram, (u64, Option<(u16, u16)>, Option<(u8, u8)>)>);
+pub(crate) struct Fragments(HashMap<Datagram, First>);
 
 const THIRTY_SECONDS: u64 = 30_000_000_000;
 

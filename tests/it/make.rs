@@ -98,7 +98,7 @@ pub(crate) fn ip4_fragment(s: Ipv4Addr, d: Ipv4Addr, proto: u8, id: u16, offset:
     let mut o = vec![0x45, 0];
     o.extend((20 + payload.len() as u16).to_be_bytes());
     o.extend(id.to_be_bytes());
-    o.extend((offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+    o.extend(((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
     o.extend([64, proto, 0, 0]);
     o.extend(s.octets());
     o.extend(d.octets());

@@ -23,7 +23,6 @@ pub(crate) struct Packet {
 /// An interface of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Interface {
-    pub(crate) section: usize,
     pub(crate) name: Option<Vec<u8>>,
     pub(crate) link: u16,
     pub(crate) snaplen: u32,
@@ -127,7 +126,7 @@ fn parse_pcap(b: &[u8], big: bool, file: &mut File) {
     };
     let link = one_number(network as u16);
     let resolution = if magic == 0xa1b2_3c4d { 9 } else { 6 };
-    file.interfaces.push(Interface { section: 0, name: None, link, snaplen, resolution, offset: 0 });
+    file.interfaces.push(Interface { name: None, link, snaplen, resolution, offset: 0 });
     let head = if magic == 0xa1b2_cd34 { 24 } else { 16 };
     let mut at = 24;
     while at < b.len() {
@@ -185,10 +184,9 @@ fn options(b: &[u8], big: bool) -> Vec<(u16, Vec<u8>)> {
 }
 
 fn parse_pcapng(b: &[u8], file: &mut File) {
-    let (mut at, mut big, mut section) = (0, false, 0);
+    let (mut at, mut big) = (0, false);
     // Where the interfaces of the section begin in `file.interfaces`.
     let mut base = 0;
-    let mut sections = 0;
     while at < b.len() {
         if b.get(at..at + 4) == Some(&[0x0a, 0x0d, 0x0d, 0x0a]) {
             match u32_at(b, at + 8, true) {
@@ -199,8 +197,6 @@ fn parse_pcapng(b: &[u8], file: &mut File) {
                     return;
                 }
             }
-            section = sections;
-            sections += 1;
             base = file.interfaces.len();
         }
         let whole = (|| {
@@ -215,7 +211,7 @@ fn parse_pcapng(b: &[u8], file: &mut File) {
             file.damage = Some((at, "no whole block".into()));
             return;
         };
-        if read_block(kind, body, big, section, base, file).is_none() {
+        if read_block(kind, body, big, base, file).is_none() {
             file.damage = Some((at, format!("block {kind} makes no sense")));
             return;
         }
@@ -224,7 +220,7 @@ fn parse_pcapng(b: &[u8], file: &mut File) {
 }
 
 /// Takes one block into `file`; `None` where it cannot be read.
-fn read_block(kind: u32, body: &[u8], big: bool, section: usize, base: usize, file: &mut File) -> Option<()> {
+fn read_block(kind: u32, body: &[u8], big: bool, base: usize, file: &mut File) -> Option<()> {
     match kind {
         0x0a0d_0d0a => {
             let opts = options(body.get(16..)?, big);
@@ -234,7 +230,6 @@ fn read_block(kind: u32, body: &[u8], big: bool, section: usize, base: usize, fi
             let opts = options(body.get(8..)?, big);
             let value = |code| opts.iter().find(|o| o.0 == code).map(|o| o.1.clone());
             file.interfaces.push(Interface {
-                section,
                 name: value(2).filter(|n| !n.is_empty()),
                 link: one_number(u16_at(body, 0, big)?),
                 snaplen: u32_at(body, 4, big)?,

@@ -195,8 +195,8 @@ pub(crate) fn random(r: &mut Random, file: &File, headers: &[Headers]) -> Select
             r.pick(&headers[at].layers).clone()
         };
         let wide = |r: &mut Random, a: IpAddr| {
-            let all = if a.is_ipv4() { 32 } else { 128 };
-            Net(a, if r.one_in(4) { (all - r.below(u64::from(all) / 2)) as u8 } else { all as u8 })
+            let all: u64 = if a.is_ipv4() { 32 } else { 128 };
+            Net(a, if r.one_in(4) { (all - r.below(all / 2)) as u8 } else { all as u8 })
         };
         let l = layer(r);
         let (near, far) = if r.one_in(2) { (l.src, l.dst) } else { (l.dst, l.src) };
