@@ -142,7 +142,7 @@ impl Headers {
                     self.layers.push(Layer { src, dst, ..Layer::default() });
                 }
             }
-            Some(0x8100 | 0x88a8 | 0x9100) => {
+            Some(0x8100 | 0x88a8 | 0x9100 | 0x9200) => {
                 self.nested = true;
                 let Some(tag) = be16(b, 0) else { return };
                 self.tags.push(tag & 0x0fff);
@@ -316,7 +316,7 @@ impl Headers {
     }
 
     fn udp_tunnel(&mut self, (sport, dport): (u16, u16), b: &[u8]) {
-        if dport == 4789 && byte(b, 0).is_some_and(|x| x & 8 != 0) {
+        if matches!(dport, 4789 | 8472) && byte(b, 0).is_some_and(|x| x & 8 != 0) {
             self.ethernet(from(b, 8));
         } else if dport == 6081 && byte(b, 0).is_some_and(|x| x >> 6 == 0) {
             let options = usize::from(b[0] & 0x3f) * 4;
