@@ -1,0 +1,255 @@
+//! Bytes flipped, files cut off and files gone: never a wrong packet, the other segments answer, the damage is named and mended.
+
+use crate::make::{Made, Random, SECOND, START, numbered, pcap, traffic};
+use crate::plain::{self, File, Packet};
+use crate::scan::{Essence, essence, sorted};
+use crate::support::{Cut, Data, NOT_WHOLE, WHOLE};
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A ring of several sealed segments, to be copied and spoilt.
+struct Whole {
+    data: Data,
+    source: File,
+    /// The packets of each packet file, which lie in the ring as ordinary pcapng.
+    segments: Vec<(PathBuf, Vec<Packet>)>,
+}
+
+fn whole() -> Whole {
+    let bytes = pcap(&traffic(90, 6_000, 1_000_000, 100));
+    let data = Data::new();
+    let path = data.file("t.pcap", &bytes);
+    data.import_with(&["--segment-bytes", "192KiB"], &[&path]).expect(WHOLE);
+    let segments: Vec<_> = data
+        .packet_files()
+        .into_iter()
+        .map(|p| (p.strip_prefix(data.path()).unwrap().to_owned(), plain::read(&p).unwrap().packets))
+        .collect();
+    assert!(segments.len() >= 4, "only {} segments", segments.len());
+    let source = plain::parse(&bytes).unwrap();
+    let all: Vec<_> = segments.iter().flat_map(|s| &s.1).collect();
+    assert!(sorted(all) == sorted(&source.packets), "the packet files hold the packets");
+    Whole { data, source, segments }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+impl Whole {
+    fn copied(&self) -> Data {
+        let data = Data::new();
+        copy(&self.data.path(), &data.path());
+        data
+    }
+
+    /// No packet that was not imported, none twice, and all of the segments other than `spoilt`. Whether the answer is whole.
+    #[track_caller]
+    fn sound(&self, cut: &Cut, spoilt: &Path, what: &str) -> bool {
+        let mut left: HashMap<Essence<'_>, i64> = HashMap::new();
+        for p in &self.source.packets {
+            *left.entry(essence(p)).or_default() += 1;
+        }
+        for p in &cut.file.packets {
+            let n = left.entry(essence(p)).or_default();
+            *n -= 1;
+            assert!(*n >= 0, "{what}: a packet that is not in the source, or twice: {:?}", essence(p));
+        }
+        let stem = spoilt.with_extension("");
+        for (path, packets) in &self.segments {
+            if path.with_extension("") != stem {
+                for p in packets {
+                    assert!(left[&essence(p)] <= 0, "{what}: a packet of another segment is missing");
+                }
+            }
+        }
+        assert!(cut.file.packets.windows(2).all(|w| w[0].time <= w[1].time), "{what}: not in time order");
+        let whole = cut.file.packets.len() == self.source.packets.len();
+        if !whole {
+            assert_eq!(cut.status, NOT_WHOLE, "{what}: a part is missing and nothing says so");
+            let named = cut.reasons().iter().any(|r| r == "damaged" || r == "io_error");
+            assert!(named, "{what}: the damage is not named: {}", cut.coverage);
+        }
+        whole
+    }
+
+    /// Spoils `file` in a copy and looks at what is answered, checked and mended. `index` is what a repair can make anew.
+    #[track_caller]
+    fn trial(&self, file: &Path, index: bool, what: &str, spoil: impl Fn(&Path)) {
+        let data = self.copied();
+        let what = format!("{}: {what}", file.display());
+        spoil(&data.path().join(file));
+        let whole = self.sound(&data.cut_all(), file, &what);
+        // A look-up goes other ways through the index than a scan.
+        let some = data.cut(&["--port", "445"]);
+        let want: Vec<_> = self.data.cut(&["--port", "445"]).file.packets;
+        let mut have = sorted(&some.file.packets);
+        have.retain(|e| sorted(&want).binary_search(e).is_err());
+        assert!(have.is_empty(), "{what}: a look-up gives packets that do not match");
+        if some.file.packets.len() < want.len() {
+            assert_ne!(some.status, WHOLE, "{what}: a look-up misses packets and does not say so");
+        }
+
+        let check = data.run(&["ring", "check"], &[]);
+        if !whole {
+            assert_ne!(check.status, WHOLE, "{what}: the check finds nothing");
+            let stem = file.file_stem().unwrap().to_string_lossy();
+            let said = format!("{}{}", String::from_utf8_lossy(&check.stdout), check.stderr);
+            assert!(said.contains(&*stem), "{what}: the segment is not named: {said}");
+        }
+        data.run(&["ring", "check"], &["--repair"]);
+        let again = data.run(&["ring", "check"], &[]);
+        assert_eq!(again.status, WHOLE, "{what}: not clean after repair: {}", again.stderr);
+        let whole = self.sound_after_repair(&data, file, &what);
+        assert!(whole || !index, "{what}: an index can be made anew from its packets");
+    }
+
+    #[track_caller]
+    fn sound_after_repair(&self, data: &Data, file: &Path, what: &str) -> bool {
+        let cut = data.cut_all();
+        self.sound(&cut, file, &format!("{what}, after repair"))
+    }
+}
+
+fn flip(path: &Path, at: u64, mask: u8) {
+    let f = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    f.read_exact_at(&mut byte, at).unwrap();
+    f.write_all_at(&[byte[0] ^ mask], at).unwrap();
+}
+
+fn flips(index: bool, trials: u64, seed: u64) {
+    let whole = whole();
+    let root = whole.data.path();
+    let files = if index { whole.data.index_files() } else { whole.data.packet_files() };
+    assert!(!files.is_empty());
+    let mut r = Random(seed);
+    for trial in 0..trials {
+        let path = r.pick(&files);
+        let len = std::fs::metadata(path).unwrap().len();
+        // Heads and tails matter most and would be met seldom.
+        let at = match trial % 4 {
+            0 => r.below(len.min(128)),
+            1 => len - 1 - r.below(len.min(128)),
+            _ => r.below(len),
+        };
+        let mask = 1 << r.below(8);
+        let file = path.strip_prefix(&root).unwrap();
+        whole.trial(file, index, &format!("byte {at} of {len} with {mask:#04x}"), |p| flip(p, at, mask));
+    }
+}
+
+#[test]
+fn flipped_bytes_in_packet_files() {
+    flips(false, 40, 91);
+}
+
+#[test]
+fn flipped_bytes_in_index_files() {
+    flips(true, 60, 92);
+}
+
+#[test]
+fn zeroed_and_scribbled_pages() {
+    let whole = whole();
+    let root = whole.data.path();
+    let mut r = Random(93);
+    for index in [false, true] {
+        let files = if index { whole.data.index_files() } else { whole.data.packet_files() };
+        for _ in 0..8 {
+            let path = r.pick(&files);
+            let len = std::fs::metadata(path).unwrap().len();
+            let at = r.below(len.div_ceil(4096)) * 4096;
+            let fill: Vec<u8> = if r.one_in(2) { vec![0; 4096] } else { (0..4096).map(|_| r.next() as u8).collect() };
+            let fill = &fill[..fill.len().min((len - at) as usize)];
+            whole.trial(path.strip_prefix(&root).unwrap(), index, &format!("a page at {at} of {len}"), |p| {
+                OpenOptions::new().write(true).open(p).unwrap().write_all_at(fill, at).unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn files_cut_off() {
+    let whole = whole();
+    let root = whole.data.path();
+    let mut r = Random(94);
+    for index in [false, true] {
+        let files = if index { whole.data.index_files() } else { whole.data.packet_files() };
+        for trial in 0..10 {
+            let path = r.pick(&files);
+            let len = std::fs::metadata(path).unwrap().len();
+            let to = match trial {
+                0 => 0,
+                1 => len - 1,
+                2 => 1,
+                _ => r.below(len),
+            };
+            whole.trial(path.strip_prefix(&root).unwrap(), index, &format!("cut to {to} of {len}"), |p| {
+                OpenOptions::new().write(true).open(p).unwrap().set_len(to).unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn files_gone() {
+    let whole = whole();
+    let root = whole.data.path();
+    for index in [false, true] {
+        let files = if index { whole.data.index_files() } else { whole.data.packet_files() };
+        for path in files.iter().take(3) {
+            whole.trial(path.strip_prefix(&root).unwrap(), index, "gone", |p| std::fs::remove_file(p).unwrap());
+        }
+    }
+}
+
+#[test]
+fn files_exchanged_between_segments() {
+    let whole = whole();
+    let root = whole.data.path();
+    let files = whole.data.index_files();
+    let other = files.last().unwrap().clone();
+    whole.trial(files[0].strip_prefix(&root).unwrap(), true, "the index of another segment", |p| {
+        std::fs::copy(&other, p).unwrap();
+    });
+}
+
+#[test]
+fn foreign_files_in_a_ring_are_left_alone() {
+    let whole = whole();
+    let data = whole.copied();
+    let ring = data.path().join(&whole.segments[0].0);
+    let ring = ring.parent().unwrap();
+    for (name, bytes) in [("notes.txt", &b"mine"[..]), ("README", b""), ("capture.pcapng", b"not one"), (".hidden", b"x")] {
+        std::fs::write(ring.join(name), bytes).unwrap();
+    }
+    std::fs::create_dir(ring.join("folder.pcapng")).unwrap();
+    let cut = data.cut_all();
+    assert_eq!(cut.file.packets.len(), whole.source.packets.len());
+    data.run(&["ring", "check"], &["--repair"]);
+    assert_eq!(std::fs::read(ring.join("notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_damaged_ring_takes_further_imports() {
+    let whole = whole();
+    let data = whole.copied();
+    let file = &whole.segments[1].0;
+    let path = data.path().join(file);
+    flip(&path, std::fs::metadata(&path).unwrap().len() / 2, 0x10);
+    let next: Vec<_> = (0..50).map(|n| Made::new(START + 3_600 * SECOND + n, numbered("10.7.7.7", "10.7.7.8", n, 20))).collect();
+    let next = data.file("next.pcap", &pcap(&next));
+    data.import_with(&["--interface", &data.rings()[0].interface], &[&next]).expect(WHOLE);
+    assert_eq!(data.cut(&["--ip", "10.7.7.7"]).file.packets.len(), 50);
+}

@@ -1,0 +1,21 @@
+//! The real binary against its contract: a module a subject. What it answers is held against readers that share no code with it
+//! (`plain`, `layers`, `scan`) and against tcpdump, tshark and capinfos.
+//!
+//! `TAPLOOP_CORPUS` names a folder of captures; without it the tests that need it are skipped, and say so. With `TAPLOOP_CI=1` a skip
+//! is a failure.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
+mod layers;
+mod make;
+mod plain;
+mod scan;
+mod support;
+
+mod cli;
+mod corpus;
+mod damage;
+mod faults;
+mod formats;
+mod hostile;
+mod live;
+mod order;
