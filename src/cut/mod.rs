@@ -136,8 +136,11 @@ pub(crate) fn open_rings(data: &DataDir, selection: &Selection, context: &ReadCo
     Ok(rings)
 }
 
+/// Segments by the place of their ring, and their link types.
+type Found = (Vec<(usize, SegmentFacts)>, Vec<LinkType>);
+
 /// The segments with packets in the window, by ring, and their link types.
-pub(crate) fn segments(selection: &Selection, rings: &Rings) -> Result<(Vec<(usize, SegmentFacts)>, Vec<LinkType>), RingError> {
+pub(crate) fn segments(selection: &Selection, rings: &Rings) -> Result<Found, RingError> {
     let mut found = Vec::new();
     for (i, (ring, _)) in rings.iter().enumerate() {
         let touching = ring.segments_in(&selection.window)?;

@@ -46,6 +46,9 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError + '_ {
     |source| DiskError { path: path.to_path_buf(), source }
 }
 
+/// Packet file and log of a growing segment.
+type GrowingFiles = (Arc<File>, Arc<File>);
+
 /// What both threads share.
 pub(super) struct Shared {
     pub ring: PathBuf,
@@ -56,7 +59,7 @@ pub(super) struct Shared {
     /// Bytes of segments that are open or being sealed, with their room.
     pub unsealed: Mutex<HashMap<SegmentId, u64>>,
     /// Files of growing segments, to be synced: packets first, then the log that names them.
-    pub growing: Mutex<HashMap<SegmentId, (Arc<File>, Arc<File>)>>,
+    pub growing: Mutex<HashMap<SegmentId, GrowingFiles>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

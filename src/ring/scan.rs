@@ -57,7 +57,7 @@ pub fn packet_block(bytes: &[u8]) -> Option<StoredPacket<'_>> {
     let total = u32_at(bytes, 4) as usize;
     let captured = u32_at(bytes, 20) as usize;
     let data_end = ENHANCED_PACKET_HEAD.checked_add(captured)?;
-    if total % 4 != 0 || total > bytes.len() || padded(data_end) + 4 > total || u32_at(bytes, 8) != 0 {
+    if !total.is_multiple_of(4) || total > bytes.len() || padded(data_end) + 4 > total || u32_at(bytes, 8) != 0 {
         return None;
     }
     let block = &bytes[..total];

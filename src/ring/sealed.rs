@@ -191,7 +191,7 @@ impl SealedIndex {
             }
             Access::Ports(ports) => {
                 let n = self.footer.table(Table::Ports).count;
-                let entry = |i| Ok::<_, SegmentError>(self.entries(Table::Ports, PORT_LEN, i, 1)?);
+                let entry = |i| self.entries(Table::Ports, PORT_LEN, i, 1);
                 let mut spans = Vec::new();
                 let mut left = most;
                 for &port in ports {
@@ -211,7 +211,7 @@ impl SealedIndex {
             }
             Access::Digests(digests) => {
                 let n = self.footer.table(Table::Community).count;
-                let entry = |i| Ok::<_, SegmentError>(self.entries(Table::Community, COMMUNITY_LEN, i, 1)?);
+                let entry = |i| self.entries(Table::Community, COMMUNITY_LEN, i, 1);
                 for d in digests {
                     let prefix = u32::from_be_bytes([d[0], d[1], d[2], d[3]]);
                     let mut i = self.lower(n, |i| Ok(u32_at(&entry(i)?, 0) < prefix))?;

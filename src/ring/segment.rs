@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 enum Index {
-    Sealed(SealedIndex),
+    Sealed(Box<SealedIndex>),
     Growing(Box<SegmentDraft>),
 }
 
@@ -43,7 +43,7 @@ impl Segment {
             return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
         }
         let sections = if own.section_high == SectionId::NONE { Vec::new() } else { index.sections()? };
-        Ok(Segment { facts: own, index: Index::Sealed(index), data, files, sections })
+        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, files, sections })
     }
 
     /// A growing segment, as far as its log tells.

@@ -105,7 +105,7 @@ pub struct Layer {
     pub vlans: VlanTags,
 }
 
-/// What [`decode`] found.
+/// What [`crate::wire::decode`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
     /// The layers with addresses, outermost first.
