@@ -4,6 +4,7 @@ mod cut;
 mod flows;
 mod import;
 mod output;
+mod ring_check;
 mod rings;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,15 @@ enum Command {
     Cut(cut::Args),
     /// List the flows of a selection
     Flows(flows::Args),
+    /// Look after rings
+    #[command(subcommand)]
+    Ring(Ring),
+}
+
+#[derive(Subcommand)]
+enum Ring {
+    /// Read every byte of the rings and say what is damaged
+    Check(ring_check::Args),
 }
 
 /// Runs the command line and gives the exit status.
@@ -53,5 +63,6 @@ pub fn main() -> ExitCode {
         Command::Rings(args) => rings::run(&args),
         Command::Cut(args) => cut::run(&args),
         Command::Flows(args) => flows::run(&args),
+        Command::Ring(Ring::Check(args)) => ring_check::run(&args),
     }
 }

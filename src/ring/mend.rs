@@ -9,7 +9,8 @@ use super::scan::{StoredPacket, blocks};
 use crate::time::Timestamp;
 use crate::wire::{Decoded, Direction, FlowKey, apply_hint, decode};
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,19 +55,7 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
         }
         Err(e) => return Err(error(&data_path)(e)),
     };
-    let mut rebuilt = Rebuilt::new(&published.draft);
-    let mut buffer = Vec::new();
-    for (i, granule) in published.draft.granules.iter().enumerate() {
-        buffer.resize(granule.stored_len as usize, 0);
-        let whole = data.read_exact_at(&mut buffer, granule.stored_offset).is_ok() && crc32c::crc32c(&buffer) == granule.crc;
-        rebuilt.add_granule(granule, if whole { &buffer } else { &[] }, section_at(&published.draft, i as u32));
-    }
-    // Whole packets after what was published: recovered, and counted.
-    let len = data.metadata().map_err(error(&data_path))?.len();
-    let mut tail = vec![0; len.saturating_sub(published.draft.data_len).min(log::RECORD_LEN_MAX as u64) as usize];
-    data.read_exact_at(&mut tail, published.draft.data_len).map_err(error(&data_path))?;
-    rebuilt.add_tail(&tail, section_at(&published.draft, u32::MAX));
-    let Rebuilt { mut draft, stats4, stats6, .. } = rebuilt;
+    let (mut draft, stats4, stats6) = rebuild(&published.draft, &data).map_err(error(&data_path))?;
     draft.notes.clone_from(&published.draft.notes);
     draft.captured = published.draft.captured.or_else(|| own_span(&draft));
     data.set_len(draft.data_len).map_err(error(&data_path))?;
@@ -77,6 +66,32 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
     }
     tracing::info!(segment = %id, packets = draft.packets, recovered = draft.recovered, "mended a segment that was not sealed");
     Ok(Some(ToSeal { draft, stats4, stats6, data: Arc::new(data), mended: true }))
+}
+
+/// Bytes of unpublished packets that are looked at together.
+const TAIL_BYTES: u64 = 16 << 20;
+
+/// Makes the index of a packet file anew: granules of `old` where they agree with their checksums (the others are given up), then
+/// whole packets after them, which are counted as recovered.
+pub(super) fn rebuild(old: &SegmentDraft, data: &File) -> io::Result<(SegmentDraft, Vec<FlowStats>, Vec<FlowStats>)> {
+    let mut rebuilt = Rebuilt::new(old);
+    let mut buffer = Vec::new();
+    for (i, granule) in old.granules.iter().enumerate() {
+        buffer.resize(granule.stored_len as usize, 0);
+        let sound = data.read_exact_at(&mut buffer, granule.stored_offset).is_ok() && crc32c::crc32c(&buffer) == granule.crc;
+        rebuilt.add_granule(granule, if sound { &buffer } else { &[] }, section_at(old, i as u32));
+    }
+    let len = data.metadata()?.len();
+    loop {
+        let at = rebuilt.draft.data_len;
+        let mut tail = vec![0; len.saturating_sub(at).min(TAIL_BYTES) as usize];
+        data.read_exact_at(&mut tail, at)?;
+        if !rebuilt.add_tail(&tail, section_at(old, u32::MAX)) {
+            break;
+        }
+    }
+    let Rebuilt { draft, stats4, stats6, .. } = rebuilt;
+    Ok((draft, stats4, stats6))
 }
 
 fn section_at(draft: &SegmentDraft, granule: u32) -> SectionId {
@@ -129,7 +144,8 @@ impl Rebuilt {
         self.draft.absorb(&block);
     }
 
-    fn add_tail(&mut self, tail: &[u8], section: SectionId) {
+    /// `false`: there was no whole packet in it.
+    fn add_tail(&mut self, tail: &[u8], section: SectionId) -> bool {
         let (mut start, mut end) = (0, 0);
         let mut packets = 0;
         let close = |this: &mut Self, start: usize, end: usize| {
@@ -156,7 +172,8 @@ impl Rebuilt {
             packets += 1;
         }
         close(self, start, end);
-        self.draft.recovered = packets;
+        self.draft.recovered += packets;
+        packets > 0
     }
 
     fn add_packet(&mut self, block: &mut Block, stored: &StoredPacket<'_>) {

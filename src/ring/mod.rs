@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod catalog;
+pub mod check;
 pub mod data;
 mod disk;
 pub mod draft;

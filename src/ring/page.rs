@@ -210,6 +210,18 @@ impl PageReader {
     }
 }
 
+/// Whether all pages of a file's bytes prove themselves; else where the first begins that does not.
+pub fn verify_all(pages: &[u8]) -> Result<(), u64> {
+    for (number, page) in pages.chunks(PAGE_LEN).enumerate() {
+        let position = (number * PAGE_LEN) as u64;
+        let Some(payload) = page.len().checked_sub(4) else { return Err(position) };
+        if page[payload..] != page_crc(number as u64, &page[..payload]).to_le_bytes() {
+            return Err(position);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

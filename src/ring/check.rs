@@ -1,0 +1,211 @@
+//! Checking every byte that the ring vouches for, and mending what can be mended.
+
+use super::catalog::{CatalogReader, CatalogWriter};
+use super::data::{DataDir, DataError, sync_folder};
+use super::draft::SegmentDraft;
+use super::facts::SegmentFacts;
+use super::files::Files;
+use super::ids::{SectionId, SegmentId};
+use super::mend;
+use super::page::PageCache;
+use super::ring_writer::RingWriter;
+use super::seal::{Sealing, write_index};
+use super::sealed::{Access, SealedIndex};
+use super::segment::Segment;
+use super::snapshot::{OPEN_FOLDER, log_paths};
+use crate::time::Window;
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The interface.
+    pub interface: String,
+    /// The file.
+    pub file: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// Whether it was mended.
+    pub mended: bool,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Nothing is wrong.
+    pub clean: bool,
+    /// What is.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads all of every ring. With `repair`, segments whose index or packets are damaged get a new index (damaged granules are given up and
+/// stay named), a damaged catalogue is made anew, and segments that were never sealed are sealed.
+pub fn check(data: &DataDir, repair: bool) -> Result<Report, DataError> {
+    let mut report = Report::default();
+    for interface in data.interfaces()? {
+        check_ring(data, &interface, repair, &mut report);
+    }
+    report.clean = report.findings.is_empty();
+    Ok(report)
+}
+
+fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report) {
+    let ring = data.ring_path(interface);
+    let mut add = |file: &Path, problem: String, mended: bool| {
+        report.findings.push(Finding { interface: interface.to_string(), file: file.display().to_string(), problem, mended });
+    };
+    // Only a ring that nobody writes is repaired.
+    let lock = File::create(ring.join("lock"));
+    let locked = repair && lock.as_ref().is_ok_and(|l| l.try_lock().is_ok());
+    if repair && !locked {
+        add(&ring.join("lock"), "the ring is being written: stop its writer to repair it".into(), false);
+    }
+    let catalog = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL));
+    let mut live: Vec<SegmentFacts> = match catalog {
+        Ok(found) => found.into_iter().map(|(_, f)| f).collect(),
+        Err(e) => {
+            let found = from_footers(&ring);
+            let mended = locked && CatalogWriter::rewrite(&ring, found.clone()).is_ok();
+            add(&ring.join("catalog"), format!("{e}; {} segments were found by their indexes", found.len()), mended);
+            found
+        }
+    };
+    let mut changed = false;
+    let mut lost = Vec::new();
+    for facts in &mut live {
+        let Err((file, problem)) = check_segment(&ring, facts) else { continue };
+        if !ring.join(format!("{}.pcapng", facts.id)).exists() {
+            lost.push(facts.id);
+            changed |= locked;
+            add(Path::new(&file), format!("{problem}; its packets are lost"), locked);
+            continue;
+        }
+        let mended = locked.then(|| reindex(&ring, data, facts));
+        let (mended, problem) = match mended {
+            Some(Ok(new)) => {
+                *facts = new;
+                changed = true;
+                (true, problem)
+            }
+            Some(Err(e)) => (false, format!("{problem}; it cannot be mended: {e}")),
+            None => (false, problem),
+        };
+        add(Path::new(&file), problem, mended);
+    }
+    if changed {
+        live.retain(|f| !lost.contains(&f.id));
+        if let Err(e) = CatalogWriter::rewrite(&ring, live) {
+            add(&ring.join("catalog"), e.to_string(), false);
+        }
+    }
+    drop(lock);
+    let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
+    let idle = File::create(ring.join("lock")).is_ok_and(|l| l.try_lock().is_ok());
+    if unsealed > 0 && idle {
+        let problem = format!("{unsealed} segments were not sealed: their writer was killed");
+        let sealed = repair && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
+        add(&ring.join(OPEN_FOLDER), problem, sealed);
+    }
+}
+
+/// Verifies a sealed segment: every page of its index that holds a table, every granule. Granules that a repair gave up are no finding.
+fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, String)> {
+    let data = ring.join(format!("{}.pcapng", facts.id));
+    let told = |e: super::error::SegmentError| (data.display().to_string(), e.to_string());
+    let files = Arc::new(Files::default());
+    let segment = Segment::open_sealed(ring, facts, files.clone(), Arc::new(PageCache::default())).map_err(told)?;
+    segment.flows(&Access::All, |_| true, |_, _| ()).map_err(told)?;
+    segment.notes().map_err(told)?;
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    while at < segment.granule_count() {
+        let n = 256.min(segment.granule_count() - at);
+        for granule in segment.granules(at, n).map_err(told)? {
+            if granule.codec == super::granule::Codec::Damaged {
+                continue;
+            }
+            bytes.resize(granule.stored_len as usize, 0);
+            segment
+                .read_stored(granule.stored_offset, &mut bytes)
+                .and_then(|()| segment.verify(&granule, &bytes))
+                .map_err(told)?;
+        }
+        at += n;
+    }
+    let index = ring.join(format!("{}.idx", facts.id));
+    let bytes = fs::read(&index).map_err(|e| (index.display().to_string(), e.to_string()))?;
+    super::page::verify_all(&bytes[..bytes.len().saturating_sub(super::footer::FOOTER_LEN)]).map_err(|position| {
+        (index.display().to_string(), format!("the index does not agree with its checksum at byte {position}"))
+    })
+}
+
+fn from_footers(ring: &Path) -> Vec<SegmentFacts> {
+    let entries = fs::read_dir(ring).into_iter().flatten().filter_map(Result::ok);
+    let cache = Arc::new(PageCache::default());
+    let mut found: Vec<SegmentFacts> = entries
+        .filter_map(|e| {
+            let path = e.path();
+            let id = SegmentId::parse(path.file_stem()?.to_str()?).filter(|_| path.extension().is_some_and(|x| x == "idx"))?;
+            let files = Arc::new(Files::default());
+            let index = SealedIndex::open(&path, files, cache.clone()).ok()?;
+            Some(index.footer().facts).filter(|f| f.id == id)
+        })
+        .collect();
+    found.sort_by_key(|f| f.id);
+    found
+}
+
+/// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
+fn reindex(ring: &Path, data: &DataDir, facts: &SegmentFacts) -> io::Result<SegmentFacts> {
+    let path = ring.join(format!("{}.pcapng", facts.id));
+    let packets = OpenOptions::new().read(true).write(true).open(&path)?;
+    let mut draft = SegmentDraft::new(data.sensor(), facts.id, facts.stream, data_start(&packets)?);
+    draft.imported = facts.has(SegmentFacts::IMPORTED);
+    let index_path = ring.join(format!("{}.idx", facts.id));
+    if let Ok(index) = SealedIndex::open(&index_path, Arc::new(Files::default()), Arc::default())
+        && let Ok(granules) = index.granules(0, index.footer().facts.granules)
+    {
+        draft.granules = granules;
+        draft.sections = index.sections().unwrap_or_default();
+        draft.notes = index.notes().unwrap_or_default();
+    } else if facts.section_high != SectionId::NONE {
+        draft.sections = vec![(0, facts.section_high)];
+    }
+    let notes = std::mem::take(&mut draft.notes);
+    let (mut new, stats4, stats6) = mend::rebuild(&draft, &packets)?;
+    new.notes = notes;
+    new.captured = Some(facts.captured);
+    let data_bytes = packets.metadata()?.len();
+    let temporary = ring.join(format!("{}.idx.tmp", facts.id));
+    let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
+    let sealing = Sealing {
+        draft: &new,
+        stats4: &stats4,
+        stats6: &stats6,
+        data_bytes,
+        arrived: facts.arrived,
+        mended: true,
+        data: &packets,
+    };
+    let facts = write_index(&sealing, &out)?;
+    out.sync_all()?;
+    fs::rename(&temporary, &index_path)?;
+    sync_folder(ring)?;
+    Ok(facts)
+}
+
+/// Where granules begin: after the section header and the interface block.
+fn data_start(file: &File) -> io::Result<u64> {
+    let mut at = 0;
+    for _ in 0..2 {
+        let mut head = [0; 8];
+        file.read_exact_at(&mut head, at)?;
+        at += u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+    }
+    Ok(at)
+}
