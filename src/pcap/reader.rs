@@ -129,7 +129,8 @@ impl CaptureReader {
         Ok(CaptureReader { name, source, format, interfaces, counters: Counters::default(), size: None, finished: false })
     }
 
-    /// The next record; `None` at the end of the file and after [`Record::Damage`]. An error is this machine's failure to read.
+    /// The next record; `None` at the end of the file and after [`Record::Damage`]. An error is this machine's failure to read,
+    /// after which the reader is of no more use.
     #[expect(clippy::should_implement_trait, reason = "a record borrows the reader, which Iterator cannot say")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
         if self.finished {

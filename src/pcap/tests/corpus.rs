@@ -48,10 +48,20 @@ fn frames_are_those_that_tshark_sees() {
         };
         let outcome = drain(reader);
         let mut lines = String::new();
+        let mut frames = frames(&std::fs::read(&path).unwrap()).into_iter().peekable();
         for (_, time, original, data) in outcome.packets() {
-            // The reference results say so of a packet without a time.
-            let time = if time == 0 { "None".into() } else { format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000) };
-            writeln!(lines, "{time} {} {original}", data.len()).unwrap();
+            while let Some(Frame::Custom(length)) = frames.next_if(|frame| matches!(frame, Frame::Custom(_))) {
+                writeln!(lines, "None {length} {length}").unwrap();
+            }
+            let (seconds, fraction) = (time / 1_000_000_000, time % 1_000_000_000);
+            match frames.next() {
+                Some(Frame::Untimed) => writeln!(lines, "None {} {original}", data.len()).unwrap(),
+                _ => writeln!(lines, "{seconds}.{fraction:09} {} {original}", data.len()).unwrap(),
+            }
+        }
+        for frame in frames {
+            let Frame::Custom(length) = frame else { panic!("{}: {frame:?} was not read", path.display()) };
+            writeln!(lines, "None {length} {length}").unwrap();
         }
         let mut hash = String::new();
         for byte in Sha256::digest(lines.as_bytes()) {
@@ -72,6 +82,41 @@ fn frames_are_those_that_tshark_sees() {
     }
     eprintln!("{read} captures");
     assert!(read > 100 && wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What tshark counts as a frame in a pcapng file.
+#[derive(Debug)]
+enum Frame {
+    Timed,
+    Untimed,
+    /// A custom block, with the bytes after its number.
+    Custom(u32),
+}
+
+/// The frames of a pcapng file. Empty for other files.
+fn frames(file: &[u8]) -> Vec<Frame> {
+    let (mut frames, mut big, mut at) = (Vec::new(), false, 0);
+    if !file.starts_with(b"\x0a\x0d\x0d\x0a") {
+        return frames;
+    }
+    while at + 12 <= file.len() {
+        if file[at..].starts_with(b"\x0a\x0d\x0d\x0a") {
+            big = file[at + 8] == 0x1a;
+        }
+        let word = |at: usize| {
+            let bytes = file[at..at + 4].try_into().unwrap();
+            if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        };
+        let length = word(at + 4);
+        match word(at) {
+            2 | 6 => frames.push(Frame::Timed),
+            3 => frames.push(Frame::Untimed),
+            0xbad | 0x4000_0bad => frames.push(Frame::Custom(length - 16)),
+            _ => {}
+        }
+        at += length as usize;
+    }
+    frames
 }
 
 /// The packets' bytes are those that tcpdump copies, where it can read the file at all.
