@@ -98,6 +98,7 @@ impl FlowKey {
 
     /// The key of a layer and the packet's direction in it; `None` where an address is missing or the protocol was cut off
     /// (such a packet is irregular).
+    #[inline]
     pub fn of(layer: &Layer) -> Option<(FlowKey, Direction)> {
         let (src, dst) = (layer.src?, layer.dst?);
         let kind = match layer.kind {
@@ -118,7 +119,7 @@ impl FlowKey {
             bits |= Self::ONE_WAY;
         }
         let (s, d) = (spread(src), spread(dst));
-        let forward = one_way || (s, src_port) <= (d, dst_port);
+        let forward = one_way || (u128::from_be_bytes(s), src_port) <= (u128::from_be_bytes(d), dst_port);
         let vlan = layer.vlans.packed();
         Some(if forward {
             (FlowKey { a: s, b: d, vlan, a_port: src_port, b_port: dst_port, proto, bits }, Direction::AToB)
@@ -148,6 +149,7 @@ impl std::hash::Hash for FlowKey {
 }
 
 /// An address in sixteen bytes, IPv4 in the first four.
+#[inline]
 pub fn spread(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(x) => {

@@ -1,7 +1,7 @@
 //! Header views: which addresses, ports and tags a packet carries, at every layer, tunnels included.
 //!
-//! [`decode`] is total: any bytes give a [`Decoded`], never a panic, with the limits named here. Each file has functions
-//! that read one kind of header at a position and say what comes next ([`Next`]); the loop in [`decode`] is the only one
+//! `decode` is total: any bytes give a `Decoded`, never a panic, with the limits named here. Each file has functions
+//! that read one kind of header at a position and say what comes next (`Next`); the loop in `decode` is the only one
 //! that walks. An address counts as soon as its bytes were captured, and what announces a header (an ethertype, a
 //! protocol number) decides what it is, as in libpcap's filters: versions, lengths and checksums do not matter.
 
@@ -187,6 +187,7 @@ impl Layer {
     }
 
     /// The numbers in the places of ports: real ports, or for ICMP the pair that Community ID v1 defines.
+    #[inline]
     pub fn port_pair(&self) -> Option<PortPair> {
         if let Some((source, destination)) = self.ports {
             return Some(PortPair { source, destination, one_way: false });
