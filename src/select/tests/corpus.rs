@@ -3,7 +3,8 @@
 use super::super::{Filter, FilterError};
 use super::filters::FILTERS;
 use crate::packet::LinkType;
-use crate::pcap::{CaptureReader, Record};
+use crate::pcap::reader::CaptureReader;
+use crate::pcap::record::Record;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -4,10 +4,11 @@ use super::super::{Expr, Filter, FilterError, Judge, plannable};
 use super::corpus::{Held, captures, packets};
 use super::filters::FILTERS;
 use crate::packet::{LinkType, Packet};
-use crate::pcap::CaptureReader;
+use crate::pcap::reader::CaptureReader;
 use crate::time::Timestamp;
 use crate::wire::{Decoded, decode};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
 #[test]
