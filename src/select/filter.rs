@@ -67,12 +67,12 @@ impl Filter {
     /// Compiles `filter` for packets of `link_type`, without looking up any name ([`FilterTextError::Name`]).
     pub fn compile(filter: &str, link_type: LinkType) -> Result<Self, FilterError> {
         let words = check(filter)?;
-        let handle = open(link_type).map_err(FilterError::Machine)?;
-        for word in &words {
-            if !is_known(&handle, word) {
-                return Err(FilterTextError::Keyword(word.text.to_owned()).into());
-            }
+        // Some link types cannot be filtered at all; Ethernet can.
+        let ethernet = open(LinkType::ETHERNET).map_err(FilterError::Machine)?;
+        if let Some(word) = words.iter().find(|w| !is_known(&ethernet, w)) {
+            return Err(FilterTextError::Keyword(word.text.to_owned()).into());
         }
+        let handle = open(link_type).map_err(FilterError::Machine)?;
         let refused = |e: pcap::Error| FilterRefused { filter: filter.to_owned(), link_type, reason: reason(e) };
         let plain = handle.compile(filter, false).map_err(refused)?;
         if plain.get_instructions().len() > FILTER_OPTIMIZED_INSTRUCTIONS_MAX {
@@ -101,12 +101,12 @@ unsafe extern "C" {
 }
 
 /// Whether the installed libpcap has this keyword. One that it does not have it would take for a name.
-fn is_known(handle: &Capture<Offline>, word: &Word<'_>) -> bool {
+fn is_known(ethernet: &Capture<Offline>, word: &Word<'_>) -> bool {
     match word.kind {
         // In the place of a service, a keyword is a syntax error, and a name is looked up in the system's list of services.
-        Kind::Keyword => handle.compile(&format!("port {}", word.text), false).is_err_and(|e| reason(e).contains("syntax error")),
+        Kind::Keyword => ethernet.compile(&format!("port {}", word.text), false).is_err_and(|e| reason(e).contains("syntax error")),
         // A named number is a port there.
-        Kind::Constant => handle.compile(&format!("port {}", word.text), false).is_ok(),
+        Kind::Constant => ethernet.compile(&format!("port {}", word.text), false).is_ok(),
         _ => true,
     }
 }
