@@ -1,7 +1,8 @@
 //! A filter in pcap-filter syntax: compiled by libpcap for one link type, judged by libpcap's own interpreter.
 //!
 //! It means what `tcpdump -r FILE FILTER` means by it. libpcap compiles for a capture file, not for a link type alone: it refuses
-//! `inbound` there, for example, and takes VLAN tags from the bytes. So it is shown a capture file, of a header only.
+//! `inbound` there, for example, and takes VLAN tags from the bytes. So it is shown a capture file, of a header only, in the byte
+//! order of the files that Taploop writes (which decides how the family of BSD loopback is read).
 
 use super::filter_names::{FilterTextError, check};
 use super::filter_words::{Kind, Word};
@@ -46,8 +47,7 @@ pub struct FilterRefused {
     pub reason: String,
 }
 
-/// Link types that between them have every term of the language: Ethernet, 802.11, cooked, raw, SunATM, MTP2, pflog, ERF, IPFIX's
-/// and PPP's neighbours are refused for one and compiled for another.
+/// Link types that between them have most terms of the language: Ethernet, 802.11, cooked, raw, SunATM, MTP2, pflog, PPP.
 const TRIED: [u16; 8] = [1, 105, 113, 101, 123, 140, 117, 9];
 
 /// Refuses what no link type will compile, before it is known which ones are asked for.
@@ -104,7 +104,9 @@ unsafe extern "C" {
 fn is_known(ethernet: &Capture<Offline>, word: &Word<'_>) -> bool {
     match word.kind {
         // In the place of a service, a keyword is a syntax error, and a name is looked up in the system's list of services.
-        Kind::Keyword => ethernet.compile(&format!("port {}", word.text), false).is_err_and(|e| reason(e).contains("syntax error")),
+        Kind::Keyword => {
+            ethernet.compile(&format!("port {}", word.text), false).is_err_and(|e| reason(e).contains("syntax error"))
+        }
         // A named number is a port there.
         Kind::Constant => ethernet.compile(&format!("port {}", word.text), false).is_ok(),
         _ => true,

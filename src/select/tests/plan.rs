@@ -154,7 +154,7 @@ fn samples(path: &std::path::Path, most: usize, runner: &mut TestRunner) -> Vec<
                     *b = byte;
                 }
             }
-            if runner.rng().next_u32() % 4 == 0 {
+            if runner.rng().next_u32().is_multiple_of(4) {
                 data.truncate(runner.rng().next_u32() as usize % 100);
             }
             list.push(Held { data, ..p });
