@@ -91,3 +91,27 @@ fn a_growing_segment_reads_like_a_sealed_one_and_is_mended_when_its_writer_dies(
     assert_eq!(reader.held().unwrap().growing, 0);
     assert_eq!(read(&data), (0..400).map(|i| 1_000_000 + i * 1000).collect::<Vec<u64>>());
 }
+
+#[test]
+fn damage_is_named_and_mended() {
+    use super::check::check;
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    write(&data, 0..3000, true);
+    assert!(check(&data, false).unwrap().clean);
+    let ring = data.ring_path("eth0");
+    let flip = |name: &str, at: usize| {
+        let path = ring.join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = if at == usize::MAX { bytes.len() - 100 } else { at };
+        bytes[at] ^= 0x10;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    for (name, at) in [("0000000001.pcapng", 5000), ("0000000001.idx", 100), ("0000000002.idx", usize::MAX), ("catalog", 4200)] {
+        flip(name, at);
+        assert!(!check(&data, false).unwrap().clean, "{name} at {at}");
+        let report = check(&data, true).unwrap();
+        assert!(report.findings.iter().all(|f| f.mended), "{report:?}");
+        assert!(check(&data, false).unwrap().clean, "after {name} at {at}");
+    }
+}

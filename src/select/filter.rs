@@ -1,7 +1,8 @@
 //! A filter in pcap-filter syntax: compiled by libpcap for one link type, judged by libpcap's own interpreter.
 //!
 //! It means what `tcpdump -r FILE FILTER` means by it. libpcap compiles for a capture file, not for a link type alone: it refuses
-//! `inbound` there, for example, and takes VLAN tags from the bytes. So it is shown a capture file, of a header only.
+//! `inbound` there, for example, and takes VLAN tags from the bytes. So it is shown a capture file, of a header only, in the byte
+//! order of the files that Taploop writes (which decides how the family of BSD loopback is read).
 
 use super::filter_names::{FilterTextError, check};
 use super::filter_words::{Kind, Word};
@@ -46,8 +47,7 @@ pub struct FilterRefused {
     pub reason: String,
 }
 
-/// Link types that between them have every term of the language: Ethernet, 802.11, cooked, raw, SunATM, MTP2, pflog, ERF, IPFIX's
-/// and PPP's neighbours are refused for one and compiled for another.
+/// Link types that between them have most terms of the language: Ethernet, 802.11, cooked, raw, SunATM, MTP2, pflog, PPP.
 const TRIED: [u16; 8] = [1, 105, 113, 101, 123, 140, 117, 9];
 
 /// Refuses what no link type will compile, before it is known which ones are asked for.
@@ -67,12 +67,12 @@ impl Filter {
     /// Compiles `filter` for packets of `link_type`, without looking up any name ([`FilterTextError::Name`]).
     pub fn compile(filter: &str, link_type: LinkType) -> Result<Self, FilterError> {
         let words = check(filter)?;
-        let handle = open(link_type).map_err(FilterError::Machine)?;
-        for word in &words {
-            if !is_known(&handle, word) {
-                return Err(FilterTextError::Keyword(word.text.to_owned()).into());
-            }
+        // Some link types cannot be filtered at all; Ethernet can.
+        let ethernet = open(LinkType::ETHERNET).map_err(FilterError::Machine)?;
+        if let Some(word) = words.iter().find(|w| !is_known(&ethernet, w)) {
+            return Err(FilterTextError::Keyword(word.text.to_owned()).into());
         }
+        let handle = open(link_type).map_err(FilterError::Machine)?;
         let refused = |e: pcap::Error| FilterRefused { filter: filter.to_owned(), link_type, reason: reason(e) };
         let plain = handle.compile(filter, false).map_err(refused)?;
         if plain.get_instructions().len() > FILTER_OPTIMIZED_INSTRUCTIONS_MAX {
@@ -101,12 +101,14 @@ unsafe extern "C" {
 }
 
 /// Whether the installed libpcap has this keyword. One that it does not have it would take for a name.
-fn is_known(handle: &Capture<Offline>, word: &Word<'_>) -> bool {
+fn is_known(ethernet: &Capture<Offline>, word: &Word<'_>) -> bool {
     match word.kind {
         // In the place of a service, a keyword is a syntax error, and a name is looked up in the system's list of services.
-        Kind::Keyword => handle.compile(&format!("port {}", word.text), false).is_err_and(|e| reason(e).contains("syntax error")),
+        Kind::Keyword => {
+            ethernet.compile(&format!("port {}", word.text), false).is_err_and(|e| reason(e).contains("syntax error"))
+        }
         // A named number is a port there.
-        Kind::Constant => handle.compile(&format!("port {}", word.text), false).is_ok(),
+        Kind::Constant => ethernet.compile(&format!("port {}", word.text), false).is_ok(),
         _ => true,
     }
 }

@@ -165,12 +165,8 @@ fn mac_length(b: &[u8]) -> usize {
         }
         at
     };
-    let groups = match b {
-        a if a.len() >= 14 && hex(a, 4) == 4 && a[4] == b'.' && hex(&a[5..], 4) == 4 && a[9] == b'.' && hex(&a[10..], 4) == 4 => {
-            14
-        }
-        _ => 0,
-    };
+    let four = |at: usize| b.get(at..).is_some_and(|rest| hex(rest, 4) == 4);
+    let groups = if four(0) && b.get(4) == Some(&b'.') && four(5) && b.get(9) == Some(&b'.') && four(10) { 14 } else { 0 };
     let plain = if hex(b, 12) == 12 { 12 } else { 0 };
     bytes(b':').max(bytes(b'-')).max(bytes(b'.')).max(groups).max(plain)
 }

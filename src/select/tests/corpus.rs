@@ -57,6 +57,10 @@ fn tcpdump(path: &Path, filter: &str) -> Result<Vec<Held>, String> {
     Ok(packets(CaptureReader::from_reader("tcpdump", Box::new(Cursor::new(out.stdout))).unwrap()))
 }
 
+fn same_packets<'a>(ours: impl Iterator<Item = &'a Held>, theirs: &[Held]) -> bool {
+    ours.map(|p| (&p.data, p.original_length)).eq(theirs.iter().map(|p| (&p.data, p.original_length)))
+}
+
 #[test]
 fn filters_select_what_tcpdump_selects() {
     let (mut compared, mut skipped, mut matched) = (0, 0, 0);
@@ -67,7 +71,10 @@ fn filters_select_what_tcpdump_selects() {
         };
         let all = packets(reader);
         let one_type = all.iter().all(|p| p.link_type == all[0].link_type);
-        if all.is_empty() || !one_type || tcpdump(path, "").map_or(usize::MAX, |p| p.len()) != all.len() {
+        // tcpdump reads one link type a file, and cuts packets to the file's snap length, whatever is there.
+        let same = one_type && tcpdump(path, "").is_ok_and(|theirs| same_packets(all.iter(), &theirs));
+        if all.is_empty() || !same {
+            eprintln!("not compared: {}", path.display());
             skipped += 1;
             continue;
         }
@@ -82,10 +89,13 @@ fn filters_select_what_tcpdump_selects() {
             match (ours, tcpdump(path, filter)) {
                 (Ok(ours), Ok(theirs)) => {
                     let ours: Vec<_> = all.iter().filter(|p| ours.matches(&p.data, p.original_length)).collect();
-                    assert_eq!(ours.len(), theirs.len(), "{} {filter:?}", path.display());
-                    for (a, b) in ours.iter().zip(&theirs) {
-                        assert!(a.data == b.data && a.original_length == b.original_length, "{} {filter:?}", path.display());
-                    }
+                    assert!(
+                        same_packets(ours.iter().copied(), &theirs),
+                        "{} {filter:?}: {} {}",
+                        path.display(),
+                        ours.len(),
+                        theirs.len()
+                    );
                     matched += ours.len();
                     compared += 1;
                 }

@@ -123,11 +123,14 @@ fn headers_are_read_only_if_asked_for() {
 #[test]
 fn a_key_answers_as_its_layers_do() {
     let mut layer = Layer {
+        kind: LayerKind::Ip4,
         src: Some("10.1.2.3".parse().unwrap()),
         dst: Some("10.0.0.9".parse().unwrap()),
         proto: Some(6),
         ports: Some((1000, 445)),
-        ..Layer::new(LayerKind::Ip4, VlanTags::default())
+        icmp: None,
+        fragment: None,
+        vlans: VlanTags::default(),
     };
     let id = crate::wire::community_id(&FlowKey::of(&layer).unwrap().0).unwrap();
     let texts = [

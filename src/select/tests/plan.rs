@@ -8,7 +8,7 @@ use crate::pcap::reader::CaptureReader;
 use crate::time::Timestamp;
 use crate::wire::{Decoded, decode};
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
 #[test]

@@ -70,7 +70,6 @@ fn wrong_flags_get_one_clear_line() {
         ("--filter host|evil.example", "names are never looked up: write an address instead of \"evil.example\""),
         ("--filter tcp|and", "syntax error"),
         ("--filter port|nosuchservice", "unknown port"),
-        ("--filter inbound", "not supported"),
     ] {
         let error = resolve(line).expect_err(line);
         assert!(error.contains(want), "{line}: {error}");
