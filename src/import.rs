@@ -5,6 +5,7 @@ use crate::pcap::reader::{CaptureReader, OpenError, ReadError};
 use crate::pcap::record::Record;
 use crate::ring::data::{DataDir, Retention};
 use crate::ring::ids::{SectionId, StreamId};
+use crate::ring::name::kept_name;
 use crate::ring::note::{Note, NoteKind};
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::{SEGMENT_BYTES, SEGMENT_FLOWS, StreamOptions, WriteStopped};
@@ -104,8 +105,12 @@ pub fn import(
         Arc::new(Mutex::new(Rings { data: data.clone(), options: options.clone(), open: HashMap::new(), uses: 0, failed: None }));
     let ticker = Ticker::start(rings.clone());
     let mut done = Imported::default();
-    let mut result = Ok(());
-    for file in files {
+    // A ring that is named is opened at once, so that what a killed writer left in it is mended even if no packet comes.
+    let mut result = options
+        .interface
+        .as_deref()
+        .map_or(Ok(()), |name| lock(&rings).ring(kept_name(name)).map(|_| ()).map_err(ImportError::from));
+    for file in files.iter().filter(|_| result.is_ok()).collect::<Vec<_>>() {
         result = import_file(&rings, file, options, &mut done, progress, warn);
         if result.is_err() {
             break;
@@ -141,11 +146,10 @@ fn import_file(
         // The reader's record borrows it: what is needed of its interfaces is copied when one first shows.
         if sources.len() < reader.interfaces().len() {
             let nameless = |i: &crate::pcap::record::SourceInterface| i.name.as_deref().is_none_or(str::is_empty);
-            let alone = reader.interfaces().len() == 1;
             for (i, interface) in reader.interfaces().iter().enumerate().skip(sources.len()) {
                 let ring = match (&options.interface, &interface.name) {
-                    (Some(given), _) => given.clone(),
-                    (None, Some(own)) if !own.is_empty() => own.clone(),
+                    (Some(given), _) => kept_name(given).to_string(),
+                    (None, Some(own)) if !own.is_empty() => kept_name(own).to_string(),
                     _ => String::new(),
                 };
                 sources.push(Source {
@@ -156,7 +160,6 @@ fn import_file(
                     number: i,
                 });
             }
-            let _ = alone;
         }
         let Some(record) = reader.next()? else { break };
         match record {
@@ -234,7 +237,7 @@ fn refresh(sources: &mut Vec<Source>, reader: &CaptureReader, options: &Options)
     for (number, interface) in reader.interfaces().iter().enumerate().skip(sources.len()) {
         let own = interface.name.clone().filter(|n| !n.is_empty());
         let nameless = options.interface.is_none() && own.is_none();
-        let ring = options.interface.clone().or(own).unwrap_or_default();
+        let ring = options.interface.clone().or(own).map(|n| kept_name(&n).to_string()).unwrap_or_default();
         sources.push(Source { ring, link_type: interface.link_type, section: interface.section, nameless, number });
     }
 }
@@ -254,7 +257,8 @@ fn put(
     let several = sources.len() > 1;
     let Some(source) = sources.get_mut(interface as usize) else { return Ok(()) };
     if source.nameless && source.ring.is_empty() {
-        source.ring = if several { format!("{stem}:{}", source.number) } else { stem.to_string() };
+        let name = if several { format!("{stem}:{}", source.number) } else { stem.to_string() };
+        source.ring = kept_name(&name).to_string();
     }
     let mut open = lock(rings);
     let key = (source.section, source.ring.clone());

@@ -96,19 +96,26 @@ fn report(args: &Args, outcome: &Outcome) -> ExitCode {
     ExitCode::from(if coverage.complete { 0 } else { 4 })
 }
 
+fn told(path: &Path) -> impl Fn(io::Error) -> CutError + '_ {
+    |source| CutError::File { path: path.to_path_buf(), source }
+}
+
 /// Replaces a file only by a whole cut; writes into anything else as it is.
 fn to_file(data: &DataDir, selection: &Selection, format: Format, path: &Path) -> Result<Outcome, CutError> {
     let special = fs::metadata(path).is_ok_and(|m| !m.is_file());
     if special {
-        let mut out = fs::OpenOptions::new().write(true).open(path).map_err(CutError::Write)?;
+        let mut out = fs::OpenOptions::new().write(true).open(path).map_err(told(path))?;
+        if out.is_terminal() {
+            return Err(told(path)(io::Error::other("a capture is not written to a terminal: use a file or a pipe")));
+        }
         return cut(data, selection, format, &mut out);
     }
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
-    let mut out = File::create(&temporary).map_err(CutError::Write)?;
+    let mut out = File::create(&temporary).map_err(told(path))?;
     let result = cut(data, selection, format, &mut out).and_then(|outcome| {
-        fs::rename(&temporary, path).map_err(CutError::Write)?;
+        fs::rename(&temporary, path).map_err(told(path))?;
         Ok(outcome)
     });
     if result.is_err() {

@@ -49,8 +49,19 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             let status = u8::try_from(e.exit_code()).unwrap_or(2);
-            let _ = e.print();
-            return ExitCode::from(status);
+            if status == 0 || matches!(e.kind(), clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+                let _ = e.print();
+                return ExitCode::from(status);
+            }
+            // Errors take one line; the advice below clap's first line is what --help says.
+            let text = e.to_string();
+            let line: Vec<&str> = text
+                .lines()
+                .take_while(|l| !l.starts_with("Usage") && !l.starts_with("For more"))
+                .map(str::trim)
+                .filter(|l| !l.is_empty())
+                .collect();
+            return fail(status, line.join(" ").trim_start_matches("error: "));
         }
     };
     let filter = cli.log.or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_else(|| "warn".into());

@@ -54,6 +54,14 @@ pub enum CutError {
     /// The output.
     #[error("the cut cannot be written")]
     Write(#[source] io::Error),
+    /// The file to be written.
+    #[error("{} cannot be written", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 fn known_text(known: &[String]) -> String {

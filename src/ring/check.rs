@@ -92,6 +92,11 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
                 changed = true;
                 (true, problem)
             }
+            Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                lost.push(facts.id);
+                changed = true;
+                (true, format!("{problem}; its packets are lost"))
+            }
             Some(Err(e)) => (false, format!("{problem}; it cannot be mended: {e}")),
             None => (false, problem),
         };
@@ -168,6 +173,7 @@ fn reindex(ring: &Path, data: &DataDir, facts: &SegmentFacts) -> io::Result<Segm
     draft.imported = facts.has(SegmentFacts::IMPORTED);
     let index_path = ring.join(format!("{}.idx", facts.id));
     if let Ok(index) = SealedIndex::open(&index_path, Arc::new(Files::default()), Arc::default())
+        && index.footer().facts.id == facts.id
         && let Ok(granules) = index.granules(0, index.footer().facts.granules)
     {
         draft.granules = granules;

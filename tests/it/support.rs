@@ -359,7 +359,9 @@ pub(crate) fn tools_accept(path: &Path, tshark: bool) {
         assert!(out.status == 0 && said.is_empty(), "capinfos on {}: {} {said}", path.display(), out.status);
         let counted = String::from_utf8_lossy(&out.stdout);
         assert!(
-            counted.contains(&format!(",{}", file.packets.len())) || counted.contains(&format!("\t{}", file.packets.len())),
+            counted.contains(&format!("\"{}\"", file.packets.len()))
+                || counted.contains(&format!(",{}", file.packets.len()))
+                || counted.contains(&format!("\t{}", file.packets.len())),
             "capinfos counts otherwise than {}: {counted}",
             file.packets.len()
         );
