@@ -106,7 +106,10 @@ fn to_file(data: &DataDir, selection: &Selection, format: Format, path: &Path) -
     if special {
         let mut out = fs::OpenOptions::new().write(true).open(path).map_err(told(path))?;
         if out.is_terminal() {
-            return Err(told(path)(io::Error::other("a capture is not written to a terminal: use a file or a pipe")));
+            return Err(told(path)(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a capture is not written to a terminal: use a file or a pipe",
+            )));
         }
         return cut(data, selection, format, &mut out);
     }

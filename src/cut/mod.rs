@@ -13,20 +13,13 @@ use crate::ring::snapshot::{Held, ReadContext, RingError, RingReader};
 use crate::select::{Expr, FilterError, Selection, check_filter};
 use coverage::{Coverage, Reason, ReasonKind};
 use output::Output;
+
+pub use output::Format;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-
-/// The file format of a cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// pcapng, each packet on its own interface.
-    Pcapng,
-    /// Classic pcap in nanoseconds, of one link type.
-    Pcap,
-}
 
 /// Why a cut cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -75,13 +68,14 @@ fn known_text(known: &[String]) -> String {
 impl CutError {
     /// Whether the request is at fault.
     pub fn is_request(&self) -> bool {
-        matches!(
-            self,
-            CutError::UnknownInterface { .. }
-                | CutError::Filter(_)
-                | CutError::MixedLinkTypes(_)
-                | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
-        )
+        matches!(self, CutError::File { source, .. } if source.kind() == io::ErrorKind::Unsupported)
+            || matches!(
+                self,
+                CutError::UnknownInterface { .. }
+                    | CutError::Filter(_)
+                    | CutError::MixedLinkTypes(_)
+                    | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
+            )
     }
 }
 

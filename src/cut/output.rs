@@ -1,6 +1,5 @@
 //! A cut's bytes: pcapng with lazily described interfaces, or classic pcap.
 
-use super::Format;
 use super::coverage::Coverage;
 use super::merge::Taken;
 use crate::packet::LinkType;
@@ -13,6 +12,15 @@ use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+
+/// The file format of a cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// pcapng, each packet on its own interface.
+    Pcapng,
+    /// Classic pcap in nanoseconds, of one link type.
+    Pcap,
+}
 
 /// Bytes that are gathered before they are handed on.
 const BUFFER: usize = 256 << 10;

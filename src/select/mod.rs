@@ -1,7 +1,7 @@
 //! The selection: what a person asks for, parsed, printed, planned against an index, judged on one packet.
 //!
-//! ONE type, [`Selection`](crate::select::Selection), for the command line, the API and the page. Inside it is a boolean tree, [`Expr`](crate::select::Expr), that prints
-//! itself: flags ([`Request`](crate::select::Request)) and the plannable part of a filter ([`plannable`](crate::select::plannable)) compile to it.
+//! ONE type, [`Selection`], for the command line, the API and the page. Inside it is a boolean tree, [`Expr`], that prints
+//! itself: flags ([`Request`]) and the plannable part of a filter ([`plannable`]) compile to it.
 
 mod prefix;
 
