@@ -109,12 +109,9 @@ pub fn import(
     let mut result = options
         .interface
         .as_deref()
-        .map_or(Ok(()), |name| lock(&rings).ring(kept_name(name)).map(|_| ()).map_err(ImportError::from));
-    for file in files.iter().filter(|_| result.is_ok()).collect::<Vec<_>>() {
-        result = import_file(&rings, file, options, &mut done, progress, warn);
-        if result.is_err() {
-            break;
-        }
+        .map_or(Ok(()), |name| lock(&rings).ring(&kept_name(name)).map(|_| ()).map_err(ImportError::from));
+    for file in files {
+        result = result.and_then(|()| import_file(&rings, file, options, &mut done, progress, warn));
     }
     drop(ticker);
     let closed = lock(&rings).finish();
@@ -143,24 +140,7 @@ fn import_file(
     loop {
         let position = reader.position();
         let size = reader.size();
-        // The reader's record borrows it: what is needed of its interfaces is copied when one first shows.
-        if sources.len() < reader.interfaces().len() {
-            let nameless = |i: &crate::pcap::record::SourceInterface| i.name.as_deref().is_none_or(str::is_empty);
-            for (i, interface) in reader.interfaces().iter().enumerate().skip(sources.len()) {
-                let ring = match (&options.interface, &interface.name) {
-                    (Some(given), _) => kept_name(given).to_string(),
-                    (None, Some(own)) if !own.is_empty() => kept_name(own).to_string(),
-                    _ => String::new(),
-                };
-                sources.push(Source {
-                    ring,
-                    link_type: interface.link_type,
-                    section: interface.section,
-                    nameless: options.interface.is_none() && nameless(interface),
-                    number: i,
-                });
-            }
-        }
+        refresh(&mut sources, &reader, options);
         let Some(record) = reader.next()? else { break };
         match record {
             Record::Section(_) => {}
@@ -233,6 +213,7 @@ impl Source {
     }
 }
 
+/// Takes in the interfaces that the reader has seen since; its records borrow it, so they are copied.
 fn refresh(sources: &mut Vec<Source>, reader: &CaptureReader, options: &Options) {
     for (number, interface) in reader.interfaces().iter().enumerate().skip(sources.len()) {
         let own = interface.name.clone().filter(|n| !n.is_empty());

@@ -76,13 +76,14 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         }
     };
     let mut changed = false;
-    let mut lost = Vec::new();
-    for facts in &mut live {
+    for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST)) {
         let Err((file, problem)) = check_segment(&ring, facts) else { continue };
         if !ring.join(format!("{}.pcapng", facts.id)).exists() {
-            lost.push(facts.id);
-            changed |= locked;
-            add(Path::new(&file), format!("{problem}; its packets are lost"), locked);
+            if locked {
+                facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
+                changed = true;
+            }
+            add(Path::new(&file), format!("{problem}; its packets are lost, and every cut that would have them says so"), locked);
             continue;
         }
         let mended = locked.then(|| reindex(&ring, data, facts));
@@ -93,20 +94,17 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
                 (true, problem)
             }
             Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                lost.push(facts.id);
+                facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
                 changed = true;
-                (true, format!("{problem}; its packets are lost"))
+                (true, format!("{problem}; its packets are lost, and every cut that would have them says so"))
             }
             Some(Err(e)) => (false, format!("{problem}; it cannot be mended: {e}")),
             None => (false, problem),
         };
         add(Path::new(&file), problem, mended);
     }
-    if changed {
-        live.retain(|f| !lost.contains(&f.id));
-        if let Err(e) = CatalogWriter::rewrite(&ring, live) {
-            add(&ring.join("catalog"), e.to_string(), false);
-        }
+    if changed && let Err(e) = CatalogWriter::rewrite(&ring, live) {
+        add(&ring.join("catalog"), e.to_string(), false);
     }
     drop(lock);
     let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);

@@ -141,7 +141,7 @@ impl DataDir {
 
     /// The folder of one interface's ring.
     pub fn ring_path(&self, interface: &str) -> PathBuf {
-        self.rings_path().join(folder_name(kept_name(interface)))
+        self.rings_path().join(folder_name(&kept_name(interface)))
     }
 
     /// The interfaces that have rings, sorted by name. Folders that are no rings are passed over.

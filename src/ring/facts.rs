@@ -59,6 +59,9 @@ impl SegmentFacts {
     /// Closed by a repair, not by its writer.
     pub const MENDED: u32 = 16;
 
+    /// A repair found its packet file lost: the entry stays so that answers name what is missing.
+    pub const LOST: u32 = 32;
+
     /// Whether a flag is set.
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0

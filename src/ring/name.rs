@@ -5,6 +5,7 @@
 //! short name. The true name stands in the ring's `ring.json` and in each segment.
 
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Bytes of a folder's name, at most.
@@ -27,21 +28,31 @@ pub fn folder_name(interface: &str) -> String {
     }
     if out.len() > FOLDER_NAME_MAX || out.is_empty() {
         out.truncate(FOLDER_NAME_MAX - 65);
-        out.push('~');
-        for byte in Sha256::digest(interface.as_bytes()) {
-            let _ = write!(out, "{byte:02x}");
-        }
+        put_digest(&mut out, interface);
     }
     out
 }
 
-/// An interface's name as it is kept: cut at a character's edge where it is over [`INTERFACE_NAME_MAX`] bytes.
-pub fn kept_name(name: &str) -> &str {
-    let mut end = name.len().min(INTERFACE_NAME_MAX);
+/// An interface's name as it is kept: one over [`INTERFACE_NAME_MAX`] bytes is cut at a character's edge and closed with `~` and the
+/// SHA-256 of the whole. A kept name is kept as it is.
+pub fn kept_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= INTERFACE_NAME_MAX {
+        return Cow::Borrowed(name);
+    }
+    let mut end = INTERFACE_NAME_MAX - 65;
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    &name[..end]
+    let mut out = name[..end].to_string();
+    put_digest(&mut out, name);
+    Cow::Owned(out)
+}
+
+fn put_digest(out: &mut String, name: &str) {
+    out.push('~');
+    for byte in Sha256::digest(name.as_bytes()) {
+        let _ = write!(out, "{byte:02x}");
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +100,8 @@ mod tests {
     fn long_names_differ_in_their_last_byte() {
         let (a, b) = ("x".repeat(500) + "a", "x".repeat(500) + "b");
         assert_ne!(folder_name(&a), folder_name(&b));
-        assert_eq!(kept_name(&"é".repeat(1000)).len(), INTERFACE_NAME_MAX);
+        let (a, b) = ("é".repeat(1000) + "a", "é".repeat(1000) + "b");
+        assert!(kept_name(&a) != kept_name(&b) && kept_name(&a).len() <= INTERFACE_NAME_MAX);
+        assert_eq!(kept_name(&kept_name(&a)), kept_name(&a));
     }
 }

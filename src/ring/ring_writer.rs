@@ -63,7 +63,7 @@ pub struct RingWriter {
 impl RingWriter {
     /// Opens or makes the ring of an interface, and mends what a killed writer left.
     pub fn open(data: &DataDir, interface: &str, retention: Option<Retention>) -> Result<RingWriter, RingWriteError> {
-        let interface = kept_name(interface);
+        let interface = &*kept_name(interface);
         let ring = data.ring_path(interface);
         let disk = |path: PathBuf| move |source: io::Error| RingWriteError::Disk(DiskError { path, source });
         fs::create_dir_all(ring.join(OPEN_FOLDER)).map_err(disk(ring.clone()))?;

@@ -152,6 +152,10 @@ impl RingReader {
         if let Some((facts, draft)) = self.growing.iter().find(|(f, _)| f.id == facts.id) {
             return Ok(Segment::growing(&self.ring, draft.clone(), *facts, files));
         }
+        if facts.has(SegmentFacts::LOST) {
+            let path = self.ring.join(format!("{}.pcapng", facts.id));
+            return Err(SegmentError::damaged(&path, 0, format!("a repair found its {} packets lost", facts.packets)));
+        }
         Segment::open_sealed(&self.ring, facts, files, self.context.pages.clone())
     }
 
