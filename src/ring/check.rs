@@ -182,6 +182,9 @@ fn reindex(ring: &Path, data: &DataDir, facts: &SegmentFacts) -> io::Result<Segm
     }
     let notes = std::mem::take(&mut draft.notes);
     let (mut new, stats4, stats6) = mend::rebuild(&draft, &packets)?;
+    if new.packets == 0 && facts.packets > 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     new.notes = notes;
     new.captured = Some(facts.captured);
     let data_bytes = packets.metadata()?.len();

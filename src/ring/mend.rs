@@ -138,6 +138,17 @@ impl Rebuilt {
             entry.high = entry.high.max(packet.packet.time);
             self.add_packet(&mut block, &packet);
         }
+        if bytes.is_empty() {
+            // Whatever is asked for may have been in it: every plan reads it, and so names it.
+            let (stats, fresh) = (&mut self.stats4, &mut block.new4);
+            let number = *self.numbers.entry(FlowKey::IRREGULAR).or_insert_with(|| {
+                stats.push(FlowStats::EMPTY);
+                fresh.push(FlowKey::IRREGULAR);
+                FlowNumber((stats.len() - 1) as u32)
+            });
+            block.numbers.push(number);
+            block.last = entry.high;
+        }
         block.counts.push(block.numbers.len() as u32);
         block.granules.push(entry);
         self.draft.low = self.draft.low.min(entry.low);
