@@ -54,14 +54,13 @@ pub fn merge<B>(
     let mut segments = segments;
     segments.sort_by_key(|(ring, f)| (f.low, *ring, f.stream, f.id));
     let mut unopened = segments.into_iter().peekable();
-    let mut sources: HashMap<usize, (usize, Source)> = HashMap::new();
+    let mut sources: Vec<Option<(usize, Source)>> = Vec::new();
     let mut turns: BinaryHeap<Reverse<Turn>> = BinaryHeap::new();
-    let mut budget = Budget { held: 0, judged: 0, read: 0, sources: 0 };
+    let mut budget = Budget::default();
     let mut opened = 0;
-    let mut broken = None;
-    loop {
-        let frontier = turns.peek().map(|t| t.0.0);
-        while let Some((ring, facts)) = unopened.next_if(|(_, f)| frontier.is_none_or(|t| f.low <= t)) {
+    let broken = 'all: loop {
+        // Open whatever may have a packet before the one whose turn it is.
+        while let Some((ring, facts)) = unopened.next_if(|(_, f)| turns.peek().is_none_or(|t| f.low <= t.0.0)) {
             let Some(judge) = judges.get_mut(&facts.stream.link_type).filter(|j| !j.is_never()) else { continue };
             let reader = &rings[ring].0;
             opened += 1;
@@ -73,51 +72,43 @@ pub fn merge<B>(
                     continue;
                 }
             };
-            budget.sources = sources.len() + 1;
-            let slot = opened as usize;
+            budget.sources = turns.len() + 1;
             let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
             if let Some(time) = source.peek(judge, &mut budget, &mut failed) {
-                turns.push(Reverse((time, ring, facts.stream, facts.id, slot)));
-                sources.insert(slot, (ring, source));
-            }
-            if turns.peek().map(|t| t.0.0) != frontier {
-                break; // the frontier moved: look again which segments it reaches
+                turns.push(Reverse((time, ring, facts.stream, facts.id, sources.len())));
+                sources.push(Some((ring, source)));
             }
         }
-        let Some(&Reverse((time, ring, stream, id, slot))) = turns.peek() else {
-            if unopened.peek().is_none() {
-                break;
-            }
-            continue;
-        };
-        if unopened.peek().is_some_and(|(_, f)| f.low <= time) {
-            continue;
-        }
-        turns.pop();
-        let Some((_, source)) = sources.get_mut(&slot) else { continue };
+        let Some(Reverse((_, ring, stream, id, slot))) = turns.pop() else { break None };
+        budget.sources = turns.len() + 1;
+        let Some((_, source)) = &mut sources[slot] else { continue };
         let reader = &rings[ring].0;
         let link_type = source.link_type();
-        let mut errors = Vec::new();
-        let flow = source.take(&mut budget, &mut |e, g| errors.push((e, g.copied())), |packet, hint, section| {
-            each(&Taken { ring, link_type, section, packet, hint }, coverage)
-        });
-        if let Some(ControlFlow::Break(b)) = flow {
-            broken = Some(b);
-            break;
-        }
-        for (e, g) in errors {
-            note(coverage, reader, &e, g.as_ref());
-        }
         let Some(judge) = judges.get_mut(&link_type) else { continue };
-        let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
-        match source.peek(judge, &mut budget, &mut failed) {
-            Some(time) => turns.push(Reverse((time, ring, stream, id, slot))),
-            None => {
-                sources.remove(&slot);
+        // It keeps its turn as long as nobody else has an earlier packet.
+        loop {
+            let mut errors = Vec::new();
+            let flow = source.take(&mut budget, &mut |e, g| errors.push((e, g.copied())), |packet, hint, section| {
+                each(&Taken { ring, link_type, section, packet, hint }, coverage)
+            });
+            if let Some(ControlFlow::Break(b)) = flow {
+                break 'all Some(b);
+            }
+            for (e, g) in errors {
+                note(coverage, reader, &e, g.as_ref());
+            }
+            let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
+            let Some(time) = source.peek(judge, &mut budget, &mut failed) else {
+                sources[slot] = None;
+                break;
+            };
+            let turn = (time, ring, stream, id, slot);
+            if unopened.peek().is_some_and(|(_, f)| f.low <= time) || turns.peek().is_some_and(|other| other.0 < turn) {
+                turns.push(Reverse(turn));
+                break;
             }
         }
-        budget.sources = sources.len();
-    }
+    };
     (MergeStats { segments_opened: opened, packet_bytes: budget.read, packets_judged: budget.judged }, broken)
 }
 

@@ -1,5 +1,6 @@
 //! How packets leave: rings merged in time order, written as pcapng or pcap, with coverage.
 
+pub mod cold;
 pub mod coverage;
 pub mod flows;
 pub mod merge;

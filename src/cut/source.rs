@@ -1,5 +1,6 @@
 //! One segment's packets of a selection, in order of time and then of arrival.
 
+use super::cold::Disk;
 use crate::packet::{LinkType, Packet};
 use crate::ring::error::SegmentError;
 use crate::ring::granule::GranuleEntry;
@@ -8,24 +9,26 @@ use crate::ring::scan::{blocks, packet_block};
 use crate::ring::segment::Segment;
 use crate::select::{Expr, Judge, plan};
 use crate::time::{Timestamp, Window};
+use ahash::AHashMap;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
 
 /// Bytes of granules that one cut holds; what does not fit is read again when its turn comes.
 pub const HELD_BYTES_MAX: usize = 32 << 20;
-/// Bytes that are read at once where all granules are wanted.
+/// Bytes that are read at once where granules that follow each other are wanted.
 const RUN_BYTES: usize = 512 << 10;
 /// Up to so many sources may read runs; more read granule by granule.
 pub const RUN_SOURCES_MAX: usize = 16;
 /// Entries of the granule table that are looked at ahead.
-const ENTRIES_AHEAD: u32 = 32;
+const ENTRIES_AHEAD: u32 = 512;
 /// Selected granules beyond which a deeply disordered segment is read by its stored time order.
 const SELECTED_MAX: usize = 256;
 /// Granules that a source in stored time order keeps.
 const ORDER_GRANULES_MAX: usize = 128;
 
 /// What all sources of a cut share.
+#[derive(Default)]
 pub struct Budget {
     /// Bytes of granules that are held.
     pub held: usize,
@@ -35,10 +38,24 @@ pub struct Budget {
     pub read: u64,
     /// How many sources there are.
     pub sources: usize,
+    /// How quick the disk is.
+    pub disk: Disk,
 }
 
-/// A packet that waits for its turn: time, granule, place in the granule, offset of its block in the unit it was read with.
-type Waiting = (Timestamp, u32, u32, usize);
+/// Who is told of granules that could not be had; they cost only themselves.
+pub type Failed<'a> = &'a mut dyn FnMut(SegmentError, Option<&GranuleEntry>);
+
+/// A packet that waits for its turn. Ordered by time, then by arrival: granule and place in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    time: Timestamp,
+    granule: u32,
+    place: u32,
+    /// The first granule of the unit that it was read with.
+    unit: u32,
+    /// Where its block begins in the unit's bytes.
+    offset: usize,
+}
 
 enum Plan {
     /// Granules that are left, by lowest time.
@@ -46,25 +63,35 @@ enum Plan {
     /// All granules from one on, in file order, which is their order in time.
     Range { next: u32, end: u32, ahead: VecDeque<GranuleAt> },
     /// Packets in stored time order from one on.
-    Ordered { next: u64, end: u64, ahead: VecDeque<(u32, u16)>, granules: HashMap<u32, Arc<Vec<u8>>> },
+    Ordered { next: u64, end: u64, ahead: VecDeque<(u32, u16)>, granules: AHashMap<u32, Rc<Vec<u8>>> },
 }
 
 type GranuleAt = (u32, GranuleEntry);
 
+/// Granules that were read together, and how many of their packets wait.
 struct Unit {
-    bytes: Option<Arc<Vec<u8>>>,
+    bytes: UnitBytes,
     left: usize,
-    entry: GranuleEntry,
+}
+
+enum UnitBytes {
+    Held(Vec<u8>),
+    /// There was no room: one granule, to be read again.
+    Again(GranuleEntry),
 }
 
 /// One segment's packets of a selection.
 pub struct Source {
     segment: Segment,
     plan: Plan,
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    units: HashMap<u32, Unit>,
-    current: Option<(Waiting, Arc<Vec<u8>>)>,
-    reread: Option<(u32, Arc<Vec<u8>>)>,
+    /// Packets that came in order; whoever came late waits in the heap.
+    ready: VecDeque<Waiting>,
+    late: BinaryHeap<Reverse<Waiting>>,
+    units: AHashMap<u32, Unit>,
+    current: Option<(Waiting, Rc<Vec<u8>>)>,
+    reread: Option<(u32, Vec<u8>)>,
+    /// Granules of the plan that the disk was asked for.
+    asked: usize,
     window: Window,
 }
 
@@ -72,28 +99,48 @@ impl Source {
     /// Plans the reading of a segment.
     pub fn new(segment: Segment, expr: &Expr, window: Window) -> Result<Source, SegmentError> {
         let link_type = segment.facts().stream.link_type;
-        let chosen = plan::candidates(expr, link_type, &segment)?;
+        let mut chosen = plan::candidates(expr, link_type, &segment)?;
+        let in_order = segment.is_in_order();
         let count = segment.granule_count();
-        let many = chosen.as_ref().is_none_or(|c| c.len() > SELECTED_MAX);
-        let plan = if segment.time_order_len() > 0 && many {
-            Plan::Ordered { next: 0, end: segment.time_order_len(), ahead: VecDeque::new(), granules: HashMap::new() }
-        } else if chosen.is_none() && segment.is_in_order() {
-            Plan::Range { next: first_after(&segment, window.from)?, end: count, ahead: VecDeque::new() }
-        } else {
-            let mut listed = Vec::new();
-            match chosen {
-                Some(chosen) => {
-                    for g in chosen {
-                        listed.extend(segment.granules(g, 1)?.into_iter().map(|e| (g, e)));
-                    }
-                }
-                None => listed.extend((0..count).zip(segment.granules(0, count)?)),
+        let range = if in_order { first_after(&segment, window.from)?..count } else { 0..count };
+        if let Some(chosen) = &mut chosen {
+            chosen.retain(|g| range.contains(g));
+            if in_order && chosen.last().is_some_and(|g| range.start + ENTRIES_AHEAD < *g) {
+                let end = first_at(&segment, window.to)?;
+                chosen.retain(|g| *g < end);
             }
-            listed.retain(|(_, e)| window.touches(e.low, e.high));
-            listed.sort_by_key(|(g, e)| (e.low, *g));
-            Plan::Listed(listed.into())
+        }
+        let many = chosen.as_ref().is_none_or(|c| c.len() > SELECTED_MAX);
+        let plan = match chosen {
+            _ if segment.time_order_len() > 0 && many => {
+                Plan::Ordered { next: 0, end: segment.time_order_len(), ahead: VecDeque::new(), granules: AHashMap::new() }
+            }
+            None if in_order => Plan::Range { next: range.start, end: count, ahead: VecDeque::new() },
+            chosen => {
+                let entries = match &chosen {
+                    Some(chosen) => segment.granule_list(chosen)?,
+                    None => segment.granules(0, count)?,
+                };
+                let numbers = chosen.unwrap_or_else(|| (0..count).collect());
+                let mut listed: Vec<GranuleAt> = numbers.into_iter().zip(entries).collect();
+                listed.retain(|(_, e)| window.touches(e.low, e.high));
+                if !in_order {
+                    listed.sort_by_key(|(g, e)| (e.low, *g));
+                }
+                Plan::Listed(listed.into())
+            }
         };
-        Ok(Source { segment, plan, waiting: BinaryHeap::new(), units: HashMap::new(), current: None, reread: None, window })
+        Ok(Source {
+            segment,
+            plan,
+            ready: VecDeque::new(),
+            late: BinaryHeap::new(),
+            units: AHashMap::new(),
+            current: None,
+            reread: None,
+            asked: 0,
+            window,
+        })
     }
 
     /// The segment.
@@ -106,23 +153,20 @@ impl Source {
         self.segment.facts().stream.link_type
     }
 
-    /// The time of the next packet; reads as far as it must to know it. Errors are handed to `failed` and cost only the granule.
-    pub fn peek(
-        &mut self,
-        judge: &mut Judge,
-        budget: &mut Budget,
-        failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>),
-    ) -> Option<Timestamp> {
-        if let Some(((time, ..), _)) = &self.current {
-            return Some(*time);
+    /// The time of the next packet; reads as far as it must to know it.
+    pub fn peek(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
+        if let Some((waiting, _)) = &self.current {
+            return Some(waiting.time);
         }
         if matches!(self.plan, Plan::Ordered { .. }) {
             return self.peek_ordered(judge, budget, failed);
         }
         loop {
-            let next_low = self.next_low(failed);
-            let head = self.waiting.peek().map(|w| w.0.0);
-            match (head, next_low) {
+            let head = match (self.ready.front(), self.late.peek()) {
+                (Some(a), Some(Reverse(b))) => Some(a.time.min(b.time)),
+                (a, b) => a.or(b.map(|b| &b.0)).map(|w| w.time),
+            };
+            match (head, self.next_low(failed)) {
                 (None, None) => return None,
                 (Some(head), None) => return Some(head),
                 (Some(head), Some(low)) if head < low => return Some(head),
@@ -131,7 +175,7 @@ impl Source {
         }
     }
 
-    fn next_low(&mut self, failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>)) -> Option<Timestamp> {
+    fn next_low(&mut self, failed: Failed<'_>) -> Option<Timestamp> {
         match &mut self.plan {
             Plan::Listed(left) => left.front().map(|g| g.1.low),
             Plan::Range { next, end, ahead } => {
@@ -155,95 +199,122 @@ impl Source {
         }
     }
 
-    /// Reads the next granule, or a run of them.
-    fn load(&mut self, judge: &mut Judge, budget: &mut Budget, failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>)) {
-        let mut run: Vec<GranuleAt> = Vec::new();
-        match &mut self.plan {
-            Plan::Listed(left) => run.extend(left.pop_front()),
-            Plan::Range { ahead, .. } => {
-                let mut bytes = 0;
-                while let Some((_, e)) = ahead.front() {
-                    let follows = run.last().is_none_or(|(_, l)| l.stored_offset + u64::from(l.stored_len) == e.stored_offset);
-                    let fits =
-                        run.is_empty() || (bytes + e.stored_len as usize <= RUN_BYTES && budget.sources <= RUN_SOURCES_MAX);
-                    if !follows || !fits {
-                        break;
-                    }
-                    bytes += e.stored_len as usize;
-                    run.extend(ahead.pop_front());
-                }
+    /// Reads the next granule, or a run of them that follow each other.
+    fn load(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
+        let (Plan::Listed(ahead) | Plan::Range { ahead, .. }) = &mut self.plan else { return };
+        let Some((first, entry)) = ahead.pop_front() else { return };
+        let start = entry.stored_offset;
+        let mut end = start + u64::from(entry.stored_len);
+        let mut run: Vec<GranuleAt> = vec![(first, entry)];
+        while let Some((_, next)) = ahead.front() {
+            let with_next = next.stored_offset.saturating_add(u64::from(next.stored_len));
+            let fits = with_next.saturating_sub(start) <= RUN_BYTES as u64 && budget.sources <= RUN_SOURCES_MAX;
+            if next.stored_offset != end || !fits {
+                break;
             }
-            Plan::Ordered { .. } => {}
+            end = with_next;
+            run.extend(ahead.pop_front());
         }
-        run.retain(|(_, e)| self.window.touches(e.low, e.high));
-        let Some(start) = run.first().map(|g| g.1.stored_offset) else { return };
-        let len = run.last().map_or(0, |(_, e)| (e.stored_offset - start) as usize + e.stored_len as usize);
-        let mut bytes = vec![0; len];
-        let read = self.segment.read_stored(start, &mut bytes);
+        self.asked = self.asked.saturating_sub(run.len());
+        budget.disk.look_ahead(&self.segment, ahead, &mut self.asked);
+        let len = (end - start) as usize;
         budget.read += len as u64;
-        if let Err(e) = read {
-            if run.len() == 1 {
-                failed(e, Some(&run[0].1));
-                return;
-            }
+        match budget.disk.timed(len, || self.segment.read_stored(start, len)) {
+            Ok(bytes) => self.take_in(&run, bytes, judge, budget, failed),
+            Err(e) if run.len() == 1 => failed(e, Some(&entry)),
             // One at a time, so that only what is damaged is lost.
-            for (g, entry) in run {
-                let mut one = vec![0; entry.stored_len as usize];
-                match self.segment.read_stored(entry.stored_offset, &mut one) {
-                    Ok(()) => self.take_in(g, &entry, &Arc::new(one), 0, judge, budget, failed),
-                    Err(e) => failed(e, Some(&entry)),
+            Err(_) => {
+                for one in run {
+                    match self.segment.read_stored(one.1.stored_offset, one.1.stored_len as usize) {
+                        Ok(bytes) => self.take_in(&[one], bytes, judge, budget, failed),
+                        Err(e) => failed(e, Some(&one.1)),
+                    }
                 }
             }
-            return;
-        }
-        let bytes = Arc::new(bytes);
-        for (g, entry) in run {
-            let at = (entry.stored_offset - start) as usize;
-            self.take_in(g, &entry, &bytes, at, judge, budget, failed);
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one step of load, split out for its two callers")]
-    fn take_in(
-        &mut self,
-        granule: u32,
-        entry: &GranuleEntry,
-        bytes: &Arc<Vec<u8>>,
-        at: usize,
-        judge: &mut Judge,
-        budget: &mut Budget,
-        failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>),
-    ) {
-        let own = &bytes[at..at + entry.stored_len as usize];
-        if let Err(e) = self.segment.verify(entry, own) {
-            failed(e, Some(entry));
-            return;
-        }
+    /// Verifies and judges what was read: `bytes` are the granules of `run` one after the other.
+    fn take_in(&mut self, run: &[GranuleAt], bytes: Vec<u8>, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
+        let unit = run[0].0;
         let mut left = 0;
-        for (place, stored) in blocks(own).enumerate() {
-            budget.judged += 1;
-            if self.window.contains(stored.packet.time) && judge.matches(&stored.packet, stored.hint) {
-                self.waiting.push(Reverse((stored.packet.time, granule, place as u32, stored.offset)));
-                left += 1;
+        let mut matched = 0;
+        let mut at = 0;
+        for (granule, entry) in run {
+            let own = &bytes[at..at + entry.stored_len as usize];
+            if let Err(e) = self.segment.verify(entry, own) {
+                failed(e, Some(entry));
+            } else {
+                for (place, stored) in blocks(own).enumerate() {
+                    budget.judged += 1;
+                    let time = stored.packet.time;
+                    if !self.window.contains(time) || !judge.matches(&stored.packet, stored.hint) {
+                        continue;
+                    }
+                    let waiting = Waiting { time, granule: *granule, place: place as u32, unit, offset: at + stored.offset };
+                    if self.ready.back().is_none_or(|last| *last <= waiting) {
+                        self.ready.push_back(waiting);
+                    } else {
+                        self.late.push(Reverse(waiting));
+                    }
+                    left += 1;
+                    matched += stored.block.len();
+                }
             }
+            at += own.len();
         }
-        if left > 0 {
-            let fits = budget.held + own.len() <= HELD_BYTES_MAX;
-            // A unit keeps its own bytes, not the whole run's, unless it is the whole run.
-            let kept = fits.then(|| if own.len() == bytes.len() { bytes.clone() } else { Arc::new(own.to_vec()) });
-            if kept.is_some() {
-                budget.held += own.len();
-            }
-            self.units.insert(granule, Unit { bytes: kept, left, entry: *entry });
+        if left == 0 {
+            return;
+        }
+        let len = bytes.len();
+        if budget.held + len <= HELD_BYTES_MAX && (run.len() == 1 || matched >= len / 4) {
+            budget.held += len;
+            self.units.insert(unit, Unit { bytes: UnitBytes::Held(bytes), left });
+        } else {
+            self.keep_parts(run, &bytes, budget);
         }
     }
 
-    fn peek_ordered(
-        &mut self,
-        judge: &mut Judge,
-        budget: &mut Budget,
-        failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>),
-    ) -> Option<Timestamp> {
+    /// Keeps of a run the granules that packets wait in, each by itself, or only where it is.
+    fn keep_parts(&mut self, run: &[GranuleAt], bytes: &[u8], budget: &mut Budget) {
+        let Some((unit, _)) = run.first().copied() else { return };
+        let mut starts: AHashMap<u32, (usize, &GranuleEntry, usize)> = AHashMap::new();
+        let mut at = 0;
+        for (granule, entry) in run {
+            starts.insert(*granule, (at, entry, 0));
+            at += entry.stored_len as usize;
+        }
+        let mut moved = |w: &mut Waiting| {
+            if w.unit == unit
+                && let Some((start, _, left)) = starts.get_mut(&w.granule)
+            {
+                w.unit = w.granule;
+                w.offset -= *start;
+                *left += 1;
+            }
+        };
+        self.ready.iter_mut().rev().take_while(|w| w.unit == unit).for_each(&mut moved);
+        if self.late.iter().any(|w| w.0.unit == unit) {
+            let mut late = std::mem::take(&mut self.late).into_vec();
+            late.iter_mut().for_each(|w| moved(&mut w.0));
+            self.late = late.into();
+        }
+        for (granule, (start, entry, left)) in starts {
+            if left == 0 {
+                continue;
+            }
+            let len = entry.stored_len as usize;
+            let bytes = if budget.held + len <= HELD_BYTES_MAX {
+                budget.held += len;
+                UnitBytes::Held(bytes[start..start + len].to_vec())
+            } else {
+                UnitBytes::Again(*entry)
+            };
+            self.units.insert(granule, Unit { bytes, left });
+        }
+    }
+
+    fn peek_ordered(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
         let Plan::Ordered { next, end, ahead, granules } = &mut self.plan else { return None };
         loop {
             if ahead.is_empty() {
@@ -267,18 +338,18 @@ impl Source {
                     else {
                         continue;
                     };
-                    let mut bytes = vec![0; entry.stored_len as usize];
-                    budget.read += bytes.len() as u64;
-                    let read = self.segment.read_stored(entry.stored_offset, &mut bytes);
-                    if let Err(e) = read.and_then(|()| self.segment.verify(&entry, &bytes)) {
+                    let len = entry.stored_len as usize;
+                    budget.read += len as u64;
+                    let read = self.segment.read_stored(entry.stored_offset, len);
+                    let bytes = read.and_then(|bytes| self.segment.verify(&entry, &bytes).map(|()| bytes));
+                    let bytes = Rc::new(bytes.unwrap_or_else(|e| {
                         failed(e, Some(&entry));
-                        bytes.clear();
-                    }
+                        Vec::new()
+                    }));
                     if granules.len() >= ORDER_GRANULES_MAX {
                         let any = granules.keys().next().copied();
                         any.and_then(|g| granules.remove(&g));
                     }
-                    let bytes = Arc::new(bytes);
                     granules.insert(granule, bytes.clone());
                     bytes
                 }
@@ -288,7 +359,7 @@ impl Source {
             let time = stored.packet.time;
             if self.window.contains(time) && judge.matches(&stored.packet, stored.hint) {
                 let offset = stored.offset;
-                self.current = Some(((time, granule, u32::from(place), offset), bytes));
+                self.current = Some((Waiting { time, granule, place: u32::from(place), unit: granule, offset }, bytes));
                 return Some(time);
             }
         }
@@ -298,52 +369,77 @@ impl Source {
     pub fn take<R>(
         &mut self,
         budget: &mut Budget,
-        failed: &mut dyn FnMut(SegmentError, Option<&GranuleEntry>),
+        failed: Failed<'_>,
         with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId) -> R,
     ) -> Option<R> {
-        let (granule, offset, bytes) = match self.current.take() {
-            Some(((_, granule, _, offset), bytes)) => (granule, offset, bytes),
-            None => {
-                let Reverse((_, granule, _, offset)) = self.waiting.pop()?;
-                let unit = self.units.get_mut(&granule)?;
-                unit.left -= 1;
-                let entry = unit.entry;
-                let bytes = match (&unit.bytes, &self.reread) {
-                    (Some(bytes), _) => bytes.clone(),
-                    (None, Some((g, bytes))) if *g == granule => bytes.clone(),
-                    (None, _) => {
-                        let mut bytes = vec![0; entry.stored_len as usize];
-                        budget.read += bytes.len() as u64;
-                        let read = self.segment.read_stored(entry.stored_offset, &mut bytes);
-                        if let Err(e) = read.and_then(|()| self.segment.verify(&entry, &bytes)) {
-                            failed(e, Some(&entry));
-                            return None;
+        if let Some((waiting, bytes)) = self.current.take() {
+            return hand_on(&self.segment, &waiting, &bytes, with);
+        }
+        let from_late = match (self.ready.front(), self.late.peek()) {
+            (Some(ready), Some(Reverse(late))) => late < ready,
+            (None, _) => true,
+            (_, None) => false,
+        };
+        let waiting = if from_late { self.late.pop()?.0 } else { self.ready.pop_front()? };
+        let unit = self.units.get_mut(&waiting.unit)?;
+        unit.left -= 1;
+        let last = unit.left == 0;
+        let handed = match &unit.bytes {
+            UnitBytes::Held(bytes) => hand_on(&self.segment, &waiting, bytes, with),
+            UnitBytes::Again(entry) => {
+                if self.reread.as_ref().is_none_or(|(g, _)| *g != waiting.granule) {
+                    let len = entry.stored_len as usize;
+                    budget.read += len as u64;
+                    let read = self.segment.read_stored(entry.stored_offset, len);
+                    match read.and_then(|bytes| self.segment.verify(entry, &bytes).map(|()| bytes)) {
+                        Ok(bytes) => self.reread = Some((waiting.granule, bytes)),
+                        Err(e) => {
+                            failed(e, Some(entry));
+                            self.reread = None;
                         }
-                        Arc::new(bytes)
                     }
-                };
-                if unit.left == 0 {
-                    if unit.bytes.is_some() {
-                        budget.held -= entry.stored_len as usize;
-                    }
-                    self.units.remove(&granule);
-                    self.reread = None;
                 }
-                (granule, offset, bytes)
+                self.reread.as_ref().and_then(|(_, bytes)| hand_on(&self.segment, &waiting, bytes, with))
             }
         };
-        let section = self.segment.section_of(granule);
-        packet_block(bytes.get(offset..)?).map(|stored| with(&stored.packet, stored.hint, section))
+        if last && let Some(Unit { bytes: UnitBytes::Held(bytes), .. }) = self.units.remove(&waiting.unit) {
+            budget.held -= bytes.len();
+        }
+        handed
     }
+}
+
+fn hand_on<R>(
+    segment: &Segment,
+    waiting: &Waiting,
+    bytes: &[u8],
+    with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId) -> R,
+) -> Option<R> {
+    let section = segment.section_of(waiting.granule);
+    packet_block(bytes.get(waiting.offset..)?).map(|stored| with(&stored.packet, stored.hint, section))
 }
 
 /// The first granule of an ordered segment that may hold packets from a time on.
 fn first_after(segment: &Segment, from: Timestamp) -> Result<u32, SegmentError> {
+    if segment.facts().low >= from {
+        return Ok(0);
+    }
+    partition(segment, |e| e.high < from)
+}
+
+/// The first granule of an ordered segment all whose packets are at a time or later.
+fn first_at(segment: &Segment, to: Timestamp) -> Result<u32, SegmentError> {
+    if segment.facts().high < to {
+        return Ok(segment.granule_count());
+    }
+    partition(segment, |e| e.low < to)
+}
+
+fn partition(segment: &Segment, before: impl Fn(&GranuleEntry) -> bool) -> Result<u32, SegmentError> {
     let (mut low, mut high) = (0, segment.granule_count());
     while low < high {
         let middle = low + (high - low) / 2;
-        let before = segment.granules(middle, 1)?.first().is_some_and(|e| e.high < from);
-        if before { low = middle + 1 } else { high = middle }
+        if segment.granules(middle, 1)?.first().is_some_and(&before) { low = middle + 1 } else { high = middle }
     }
     Ok(low)
 }

@@ -21,6 +21,9 @@ pub const CATALOG_VERSION: u32 = 1;
 /// Entries between two summaries.
 pub const GROUP_ENTRIES: u64 = 255;
 
+/// Segments that [`CatalogReader::newest`] tells of: more than can be sealed between listing the growing ones and opening the catalogue.
+pub const NEWEST_MAX: u64 = 4096;
+
 const HEADER_LEN: u64 = 4096;
 const STATE_AT: [u64; 2] = [1024, 2048];
 const GROUP_LEN: u64 = (GROUP_ENTRIES + 1) * FACTS_LEN as u64;
@@ -64,6 +67,8 @@ pub struct Summary {
     pub arrived_last: Timestamp,
     /// Segments a repair had to give granules up in.
     pub damaged: u64,
+    /// Segments that were recorded, not imported.
+    pub live: u64,
 }
 
 impl Summary {
@@ -81,6 +86,7 @@ impl Summary {
         arrived_first: Timestamp::MAX,
         arrived_last: Timestamp::ZERO,
         damaged: 0,
+        live: 0,
     };
 
     /// Adds a segment.
@@ -98,6 +104,7 @@ impl Summary {
             arrived_first: facts.arrived,
             arrived_last: facts.arrived,
             damaged: u64::from(facts.has(SegmentFacts::DAMAGED)),
+            live: u64::from(!facts.has(SegmentFacts::IMPORTED)),
         });
     }
 
@@ -115,6 +122,7 @@ impl Summary {
         self.arrived_first = self.arrived_first.min(o.arrived_first);
         self.arrived_last = self.arrived_last.max(o.arrived_last);
         self.damaged += o.damaged;
+        self.live += o.live;
     }
 
     fn encode(&self) -> [u8; FACTS_LEN] {
@@ -132,6 +140,7 @@ impl Summary {
             self.arrived_first.as_nanos(),
             self.arrived_last.as_nanos(),
             self.damaged,
+            self.live,
         ];
         for (i, word) in words.iter().enumerate() {
             o[8 * i..8 * i + 8].copy_from_slice(&word.to_le_bytes());
@@ -157,6 +166,7 @@ impl Summary {
             arrived_first: time(9),
             arrived_last: time(10),
             damaged: u64_at(bytes, 88),
+            live: u64_at(bytes, 96),
         })
     }
 }
@@ -228,6 +238,7 @@ impl CatalogReader {
             window.touches(low, high)
         };
         self.visit(
+            self.dropped,
             |summary| window.touches(summary.low, summary.high),
             |place, facts| {
                 if touches(facts) {
@@ -238,11 +249,20 @@ impl CatalogReader {
         Ok(found)
     }
 
+    /// The segments that were sealed last, at most [`NEWEST_MAX`].
+    pub fn newest(&self) -> Result<Vec<SegmentFacts>, CatalogError> {
+        let mut found = Vec::new();
+        let from = self.dropped.max(self.entries.saturating_sub(NEWEST_MAX));
+        self.visit(from, |_| true, |_, facts| found.push(*facts))?;
+        Ok(found)
+    }
+
     /// The sum of all live segments.
     pub fn summary(&self) -> Result<Summary, CatalogError> {
         let mut sum = Summary::EMPTY;
         let mut groups = Summary::EMPTY;
         self.visit(
+            self.dropped,
             |summary| {
                 groups.join(summary);
                 false
@@ -253,13 +273,14 @@ impl CatalogReader {
         Ok(sum)
     }
 
-    /// Goes over the live entries. Where a whole group is live, `wanted` is asked whether to look into it.
+    /// Goes over the live entries from one on. Where all of a group are, `wanted` is asked whether to look into it.
     fn visit(
         &self,
+        from: u64,
         mut wanted: impl FnMut(&Summary) -> bool,
         mut each: impl FnMut(u64, &SegmentFacts),
     ) -> Result<(), CatalogError> {
-        let mut index = self.dropped;
+        let mut index = from;
         let mut bytes = vec![0; GROUP_LEN as usize];
         while index < self.entries {
             let group = index / GROUP_ENTRIES;
@@ -351,7 +372,7 @@ impl CatalogWriter {
             Err(e) => return Err(e),
         };
         let mut live = std::collections::VecDeque::new();
-        reader.visit(|_| true, |_, facts| live.push_back(*facts))?;
+        reader.visit(reader.dropped, |_| true, |_, facts| live.push_back(*facts))?;
         let file = OpenOptions::new().read(true).write(true).open(ring.join(CATALOG_FILE))?;
         let mut header = [0; HEADER_LEN as usize];
         file.read_exact_at(&mut header, 0)?;

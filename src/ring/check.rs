@@ -124,7 +124,6 @@ fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, Strin
     let segment = Segment::open_sealed(ring, facts, files.clone(), Arc::new(PageCache::default())).map_err(told)?;
     segment.flows(&Access::All, |_| true, |_, _| ()).map_err(told)?;
     segment.notes().map_err(told)?;
-    let mut bytes = Vec::new();
     let mut at = 0;
     while at < segment.granule_count() {
         let n = 256.min(segment.granule_count() - at);
@@ -132,11 +131,8 @@ fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, Strin
             if granule.codec == super::granule::Codec::Damaged {
                 continue;
             }
-            bytes.resize(granule.stored_len as usize, 0);
-            segment
-                .read_stored(granule.stored_offset, &mut bytes)
-                .and_then(|()| segment.verify(&granule, &bytes))
-                .map_err(told)?;
+            let bytes = segment.read_stored(granule.stored_offset, granule.stored_len as usize).map_err(told)?;
+            segment.verify(&granule, &bytes).map_err(told)?;
         }
         at += n;
     }

@@ -15,6 +15,10 @@ pub const PAGE_LEN: usize = 4096;
 pub const PAGE_PAYLOAD: usize = PAGE_LEN - 4;
 /// Pages that one [`PageCache`] holds: 8 MiB.
 pub const PAGES_CACHED_MAX: usize = 2048;
+/// Bytes that, asked for at once, are read past the cache, in runs of pages.
+const RUN_FROM: usize = 4 * PAGE_PAYLOAD;
+/// Bytes of such a run in the file.
+const RUN_MAX: usize = 64 * PAGE_LEN;
 
 fn page_crc(number: u64, payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), payload)
@@ -182,10 +186,7 @@ impl PageReader {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(damaged),
             Err(e) => return Err(e.into()),
         }
-        let payload = len - 4;
-        if bytes[payload..] != page_crc(number, &bytes[..payload]).to_le_bytes() {
-            return Err(damaged);
-        }
+        let payload = prove(number, &bytes)?.len();
         bytes.truncate(payload);
         let page = Arc::new(bytes);
         self.cache.keep((self.file, number), page.clone());
@@ -194,6 +195,9 @@ impl PageReader {
 
     /// Fills `out` from payload position `at`.
     pub fn read(&self, file: &File, at: u64, out: &mut [u8]) -> Result<(), PageError> {
+        if out.len() > RUN_FROM {
+            return self.read_run(file, at, out);
+        }
         let mut done = 0;
         while done < out.len() {
             let position = at + done as u64;
@@ -208,16 +212,53 @@ impl PageReader {
         }
         Ok(())
     }
+
+    /// Fills `out` by reads of many pages, past the cache: what is read in such lengths is not asked for again.
+    fn read_run(&self, file: &File, at: u64, out: &mut [u8]) -> Result<(), PageError> {
+        let mut done = 0;
+        let mut bytes = Vec::new();
+        while done < out.len() {
+            let position = at + done as u64;
+            let number = position / PAGE_PAYLOAD as u64;
+            let mut inside = (position % PAGE_PAYLOAD as u64) as usize;
+            let start = number * PAGE_LEN as u64;
+            let wanted = (inside + out.len() - done).div_ceil(PAGE_PAYLOAD) * PAGE_LEN;
+            let len = self.pages_len.saturating_sub(start).min(wanted.min(RUN_MAX) as u64) as usize;
+            if len <= 4 {
+                return Err(PageError::Checksum { position: start });
+            }
+            bytes.resize(len, 0);
+            match file.read_exact_at(&mut bytes, start) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(PageError::Checksum { position: start }),
+                Err(e) => return Err(e.into()),
+            }
+            self.cache.count_read(len as u64);
+            for (i, page) in bytes.chunks(PAGE_LEN).enumerate() {
+                let payload = prove(number + i as u64, page)?;
+                let Some(found) = payload.get(inside..).filter(|f| !f.is_empty()) else {
+                    return Err(PageError::Checksum { position: start });
+                };
+                let n = found.len().min(out.len() - done);
+                out[done..done + n].copy_from_slice(&found[..n]);
+                done += n;
+                inside = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page's payload, if it agrees with its checksum.
+fn prove(number: u64, page: &[u8]) -> Result<&[u8], PageError> {
+    let fits = page.split_last_chunk::<4>().filter(|(payload, crc)| page_crc(number, payload).to_le_bytes() == **crc);
+    fits.map(|(payload, _)| payload).ok_or(PageError::Checksum { position: number * PAGE_LEN as u64 })
 }
 
 /// Whether all pages of a file's bytes prove themselves; else where the first begins that does not.
 pub fn verify_all(pages: &[u8]) -> Result<(), u64> {
     for (number, page) in pages.chunks(PAGE_LEN).enumerate() {
-        let position = (number * PAGE_LEN) as u64;
-        let Some(payload) = page.len().checked_sub(4) else { return Err(position) };
-        if page[payload..] != page_crc(number as u64, &page[..payload]).to_le_bytes() {
-            return Err(position);
-        }
+        prove(number as u64, page).map_err(|_| (number * PAGE_LEN) as u64)?;
     }
     Ok(())
 }
@@ -248,6 +289,24 @@ mod tests {
         r.read(&file, PAGE_PAYLOAD as u64 - 5, &mut out).unwrap();
         assert_eq!(out, payload[PAGE_PAYLOAD - 5..][..10]);
         assert!(r.read(&file, payload.len() as u64 - 5, &mut out).is_err(), "past the end");
+        let long: Vec<u8> = (0..70 * PAGE_PAYLOAD + 9).map(|i| ((i * 13) >> 3) as u8).collect();
+        let mut w = PageWriter::new(Vec::new());
+        w.write(&long).unwrap();
+        let (mut long_bytes, long_len) = w.finish().unwrap();
+        let long_path = dir.path().join("long");
+        std::fs::write(&long_path, &long_bytes).unwrap();
+        let long_reader = PageReader::new(Arc::default(), long_len);
+        let long_file = File::open(&long_path).unwrap();
+        for (from, to) in [(0, long.len()), (17, long.len()), (5000, 5001 + RUN_FROM), (PAGE_PAYLOAD, 66 * PAGE_PAYLOAD)] {
+            let mut run = vec![0; to - from];
+            long_reader.read(&long_file, from as u64, &mut run).unwrap();
+            assert_eq!(run, long[from..to], "a run of pages from {from} to {to}");
+        }
+        assert!(long_reader.read(&long_file, 1, &mut vec![0; long.len()]).is_err(), "a run past the end");
+        long_bytes[65 * PAGE_LEN + 3] ^= 1;
+        std::fs::write(&long_path, &long_bytes).unwrap();
+        let damaged = long_reader.read(&File::open(&long_path).unwrap(), 0, &mut vec![0; long.len()]);
+        assert!(matches!(damaged, Err(PageError::Checksum { position }) if position == 65 * PAGE_LEN as u64));
         for at in [0, PAGE_LEN + 9, bytes.len() - 1] {
             let mut broken = bytes.clone();
             broken[at] ^= 1;

@@ -23,6 +23,10 @@ const FLOW4_LEN: u64 = 24;
 const FLOW6_LEN: u64 = 48;
 const PORT_LEN: u64 = 6;
 const COMMUNITY_LEN: u64 = 8;
+/// Granules of a list are read together with those between them if they are nearer than this.
+const LIST_GAP: u32 = 512;
+/// Entries that are read at once for a list: 256 KiB.
+const LIST_RUN: u32 = 8192;
 
 /// How to come at flows without reading all of them. Every flow looked for is reached by one of the listed values.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,6 +100,22 @@ impl SealedIndex {
     pub fn granules(&self, from: u32, n: u32) -> Result<Vec<GranuleEntry>, SegmentError> {
         let bytes = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(from), u64::from(n))?;
         Ok(bytes.chunks_exact(GRANULE_ENTRY_LEN).map(GranuleEntry::decode).collect())
+    }
+
+    /// The granules of a rising list. What lies close together is read at once: the entries of a busy host are most of the table.
+    pub fn granule_list(&self, list: &[u32]) -> Result<Vec<GranuleEntry>, SegmentError> {
+        let mut entries = Vec::with_capacity(list.len());
+        let mut rest = list;
+        while let Some(&first) = rest.first() {
+            let close = |pair: &[u32]| pair[1].wrapping_sub(pair[0]) < LIST_GAP && pair[1] - first < LIST_RUN;
+            let n = 1 + rest.windows(2).take_while(|pair| close(pair)).count();
+            let many = u64::from(rest[n - 1] - first) + 1;
+            let run = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(first), many)?;
+            let at = |g: &u32| (g - first) as usize * GRANULE_ENTRY_LEN;
+            entries.extend(rest[..n].iter().map(|g| GranuleEntry::decode(&run[at(g)..])));
+            rest = &rest[n..];
+        }
+        Ok(entries)
     }
 
     /// All notes.

@@ -10,13 +10,18 @@ use super::note::Note;
 use super::page::PageCache;
 use super::sealed::{Access, SealedIndex};
 use crate::wire::FlowKey;
-use std::os::unix::fs::FileExt;
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Advice, fadvise};
+use rustix::io::Errno;
+use std::cell::RefCell;
+use std::fs::File;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 enum Index {
     Sealed(Box<SealedIndex>),
-    Growing(Box<SegmentDraft>),
+    Growing(Arc<SegmentDraft>),
 }
 
 /// A segment that can be read.
@@ -25,6 +30,7 @@ pub struct Segment {
     facts: SegmentFacts,
     data: PathBuf,
     files: Arc<Files>,
+    last_file: RefCell<Weak<File>>,
     sections: Vec<(u32, SectionId)>,
 }
 
@@ -43,14 +49,14 @@ impl Segment {
             return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
         }
         let sections = if own.section_high == SectionId::NONE { Vec::new() } else { index.sections()? };
-        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, files, sections })
+        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, files, last_file: RefCell::default(), sections })
     }
 
     /// A growing segment, as far as its log tells.
-    pub fn growing(ring: &Path, draft: SegmentDraft, facts: SegmentFacts, files: Arc<Files>) -> Segment {
+    pub fn growing(ring: &Path, draft: Arc<SegmentDraft>, facts: SegmentFacts, files: Arc<Files>) -> Segment {
         let data = ring.join(format!("{}.pcapng", draft.id));
         let sections = draft.sections.clone();
-        Segment { index: Index::Growing(Box::new(draft)), facts, data, files, sections }
+        Segment { index: Index::Growing(draft), facts, data, files, last_file: RefCell::default(), sections }
     }
 
     /// What is known of it as a whole.
@@ -83,6 +89,14 @@ impl Segment {
         match &self.index {
             Index::Sealed(index) => index.granules(from, n),
             Index::Growing(draft) => Ok(draft.granules.get(from as usize..(from + n) as usize).unwrap_or_default().to_vec()),
+        }
+    }
+
+    /// The granules of a rising list.
+    pub fn granule_list(&self, list: &[u32]) -> Result<Vec<GranuleEntry>, SegmentError> {
+        match &self.index {
+            Index::Sealed(index) => index.granule_list(list),
+            Index::Growing(draft) => Ok(list.iter().filter_map(|&g| draft.granules.get(g as usize).copied()).collect()),
         }
     }
 
@@ -190,14 +204,35 @@ impl Segment {
         Ok(true)
     }
 
-    /// Fills `bytes` from the packet file.
-    pub fn read_stored(&self, offset: u64, bytes: &mut [u8]) -> Result<(), SegmentError> {
+    fn packet_file(&self) -> Result<Arc<File>, SegmentError> {
+        if let Some(file) = self.last_file.borrow().upgrade() {
+            return Ok(file);
+        }
         let file = self.files.open(&self.data).map_err(|e| SegmentError::io(&self.data, e))?;
-        match file.read_exact_at(bytes, offset) {
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Err(SegmentError::damaged(&self.data, offset, "the packet file ends too early".into()))
+        *self.last_file.borrow_mut() = Arc::downgrade(&file);
+        Ok(file)
+    }
+
+    /// Bytes of the packet file.
+    pub fn read_stored(&self, offset: u64, len: usize) -> Result<Vec<u8>, SegmentError> {
+        let file = self.packet_file()?;
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let at = offset + bytes.len() as u64;
+            match rustix::io::pread(&*file, spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(SegmentError::damaged(&self.data, offset, "the packet file ends too early".into())),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(SegmentError::io(&self.data, e.into())),
             }
-            other => other.map_err(|e| SegmentError::io(&self.data, e)),
+        }
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
+    /// Asks the disk for bytes of the packet file that will be read soon. Does not wait, and promises nothing.
+    pub fn will_read(&self, offset: u64, len: u64) {
+        if let (Ok(file), Some(len)) = (self.packet_file(), NonZeroU64::new(len)) {
+            let _ = fadvise(&*file, offset, Some(len), Advice::WillNeed);
         }
     }
 

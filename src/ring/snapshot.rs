@@ -64,7 +64,7 @@ pub struct RingReader {
     ring: PathBuf,
     info: RingInfo,
     catalog: Option<CatalogReader>,
-    growing: Vec<(SegmentFacts, SegmentDraft)>,
+    growing: Vec<(SegmentFacts, Arc<SegmentDraft>)>,
     complete_to: Option<Timestamp>,
     context: ReadContext,
 }
@@ -102,7 +102,7 @@ impl RingReader {
             let Ok(published) = log::read(&bytes) else { continue };
             let complete = published.state.map_or(Timestamp::ZERO, |s| s.complete_to);
             complete_to = Some(complete_to.map_or(complete, |c| c.min(complete)));
-            growing.push((growing_facts(&published.draft), published.draft));
+            growing.push((growing_facts(&published.draft), Arc::new(published.draft)));
         }
         let catalog = match CatalogReader::open(&ring) {
             Ok(catalog) => Some(catalog),
@@ -111,7 +111,9 @@ impl RingReader {
         };
         let mut reader = RingReader { ring, info, catalog, growing, complete_to, context: context.clone() };
         if !reader.growing.is_empty() {
-            let sealed: HashSet<SegmentId> = reader.sealed_in(&Window::ALL)?.iter().rev().take(4096).map(|f| f.id).collect();
+            let newest = reader.catalog.as_ref().map(CatalogReader::newest).transpose();
+            let newest = newest.map_err(|source| RingError::Catalog { ring: reader.ring.clone(), source })?;
+            let sealed: HashSet<SegmentId> = newest.unwrap_or_default().iter().map(|f| f.id).collect();
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
             if reader.growing.is_empty() {
                 reader.complete_to = None;
@@ -191,8 +193,7 @@ impl RingReader {
 
     /// Whether any segment held is of a live interface.
     pub fn has_live_segments(&self) -> Result<bool, RingError> {
-        let growing = self.growing.iter().any(|(f, _)| !f.has(SegmentFacts::IMPORTED));
-        Ok(growing || self.sealed_in(&Window::ALL)?.iter().any(|f| !f.has(SegmentFacts::IMPORTED)))
+        Ok(self.held()?.summary.live > 0)
     }
 
     /// The name-resolution and secrets blocks of a section, ready to be written; empty where it has none.

@@ -38,12 +38,10 @@ fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {
 fn read(data: &DataDir) -> Vec<u64> {
     let reader = RingReader::open(data, "eth0", &ReadContext::default()).unwrap();
     let mut times = Vec::new();
-    let mut bytes = Vec::new();
     for facts in reader.segments_in(&Window::ALL).unwrap() {
         let segment = reader.open_segment(&facts).unwrap();
         for granule in segment.granules(0, segment.granule_count()).unwrap() {
-            bytes.resize(granule.stored_len as usize, 0);
-            segment.read_stored(granule.stored_offset, &mut bytes).unwrap();
+            let bytes = segment.read_stored(granule.stored_offset, granule.stored_len as usize).unwrap();
             segment.verify(&granule, &bytes).unwrap();
             times.extend(blocks(&bytes).map(|b| b.packet.time.as_nanos()));
         }
