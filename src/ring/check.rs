@@ -4,7 +4,7 @@ use super::catalog::{CatalogReader, CatalogWriter};
 use super::data::{DataDir, DataError, sync_folder};
 use super::draft::SegmentDraft;
 use super::facts::SegmentFacts;
-use super::files::Files;
+use super::files::{Files, LazyFile};
 use super::ids::{SectionId, SegmentId};
 use super::mend;
 use super::page::PageCache;
@@ -151,7 +151,7 @@ fn from_footers(ring: &Path) -> Vec<SegmentFacts> {
             let path = e.path();
             let id = SegmentId::parse(path.file_stem()?.to_str()?).filter(|_| path.extension().is_some_and(|x| x == "idx"))?;
             let files = Arc::new(Files::default());
-            let index = SealedIndex::open(&path, files, cache.clone()).ok()?;
+            let index = SealedIndex::open(LazyFile::new(path, files), 0, cache.clone()).ok()?;
             Some(index.footer().facts).filter(|f| f.id == id)
         })
         .collect();
@@ -166,7 +166,7 @@ fn reindex(ring: &Path, data: &DataDir, facts: &SegmentFacts) -> io::Result<Segm
     let mut draft = SegmentDraft::new(data.sensor(), facts.id, facts.stream, data_start(&packets)?);
     draft.imported = facts.has(SegmentFacts::IMPORTED);
     let index_path = ring.join(format!("{}.idx", facts.id));
-    if let Ok(index) = SealedIndex::open(&index_path, Arc::new(Files::default()), Arc::default())
+    if let Ok(index) = SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default())
         && index.footer().facts.id == facts.id
         && let Ok(granules) = index.granules(0, index.footer().facts.granules)
     {

@@ -1,17 +1,18 @@
 //! Open files of one reader: a bounded number, opened again when needed.
 
-use std::collections::HashMap;
+use ahash::AHashMap;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Files that one reader holds open.
 pub const FILES_OPEN_MAX: usize = 256;
 
 #[derive(Default)]
 struct State {
-    open: HashMap<PathBuf, (Arc<File>, u64)>,
+    open: AHashMap<PathBuf, (Arc<File>, u64)>,
     clock: u64,
     opened: u64,
 }
@@ -49,5 +50,42 @@ impl Files {
     /// How often a file was opened.
     pub fn opened(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).opened
+    }
+}
+
+/// A file that is opened when it is read, as often as the bound on open files closes it, and closed with this.
+pub struct LazyFile {
+    path: PathBuf,
+    files: Arc<Files>,
+    last: RefCell<Weak<File>>,
+}
+
+impl LazyFile {
+    /// Opens nothing yet.
+    pub fn new(path: PathBuf, files: Arc<Files>) -> LazyFile {
+        LazyFile { path, files, last: RefCell::default() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file.
+    pub fn get(&self) -> io::Result<Arc<File>> {
+        if let Some(file) = self.last.borrow().upgrade() {
+            return Ok(file);
+        }
+        let file = self.files.open(&self.path)?;
+        *self.last.borrow_mut() = Arc::downgrade(&file);
+        Ok(file)
+    }
+}
+
+impl Drop for LazyFile {
+    fn drop(&mut self) {
+        if self.last.get_mut().strong_count() > 0 {
+            self.files.close(&self.path);
+        }
     }
 }

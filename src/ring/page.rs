@@ -255,6 +255,15 @@ fn prove(number: u64, page: &[u8]) -> Result<&[u8], PageError> {
     fits.map(|(payload, _)| payload).ok_or(PageError::Checksum { position: number * PAGE_LEN as u64 })
 }
 
+/// The payload of all pages, if all of them agree with their checksums.
+pub fn payload(pages: &[u8]) -> Option<Vec<u8>> {
+    let mut all = Vec::with_capacity(pages.len());
+    for (number, page) in pages.chunks(PAGE_LEN).enumerate() {
+        all.extend_from_slice(prove(number as u64, page).ok()?);
+    }
+    Some(all)
+}
+
 /// Whether all pages of a file's bytes prove themselves; else where the first begins that does not.
 pub fn verify_all(pages: &[u8]) -> Result<(), u64> {
     for (number, page) in pages.chunks(PAGE_LEN).enumerate() {

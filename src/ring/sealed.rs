@@ -3,20 +3,20 @@
 use super::bytes::{u16_at, u32_at, u48_at};
 use super::draft::{FlowNumber, FlowStats};
 use super::error::SegmentError;
-use super::files::Files;
+use super::files::LazyFile;
 use super::footer::{FOOTER_LEN, Footer, Table};
 use super::granule::{GRANULE_ENTRY_LEN, GranuleEntry};
 use super::ids::SectionId;
 use super::log::key_at;
 use super::note::{NOTE_LEN, Note};
-use super::page::{PageCache, PageError, PageReader};
+use super::page::{PageCache, PageError, PageReader, payload};
 use super::seal::TIME_ORDER_ENTRY_LEN;
 use super::varint;
 use crate::wire::FlowKey;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const FLOW4_LEN: u64 = 24;
@@ -41,32 +41,49 @@ pub enum Access {
     Digests(Vec<[u8; 20]>),
 }
 
+/// Index files up to this size are read as a whole: many small segments cost one read each.
+const WHOLE_MAX: usize = 16 << 10;
+/// Entries that are read one at a time are no wider than this.
+const ENTRY_MAX: usize = 64;
+
 /// A sealed index file.
 pub struct SealedIndex {
-    path: PathBuf,
-    files: Arc<Files>,
+    file: LazyFile,
     pages: PageReader,
+    /// The payload of all pages, where the file is small.
+    whole: Option<Vec<u8>>,
     footer: Footer,
 }
 
 impl SealedIndex {
-    /// Opens an index by its footer.
-    pub fn open(path: &Path, files: Arc<Files>, cache: Arc<PageCache>) -> Result<SealedIndex, SegmentError> {
-        let file = files.open(path).map_err(|e| SegmentError::io(path, e))?;
-        let len = file.metadata().map_err(|e| SegmentError::io(path, e))?.len();
+    /// Opens an index by its footer. `size` is what it should be; a wrong one costs a read, no more.
+    pub fn open(file: LazyFile, size: u64, cache: Arc<PageCache>) -> Result<SealedIndex, SegmentError> {
+        let path = file.path();
+        let handle = file.get().map_err(|e| SegmentError::io(path, e))?;
+        let from = size.saturating_sub(if size <= WHOLE_MAX as u64 { size } else { FOOTER_LEN as u64 });
+        let mut end = read_from(&handle, from, WHOLE_MAX + 1).map_err(|e| SegmentError::io(path, e))?;
+        let mut start = from;
+        if end.len() < FOOTER_LEN || end.len() > WHOLE_MAX {
+            // Not the size that was told.
+            let len = handle.metadata().map_err(|e| SegmentError::io(path, e))?.len();
+            start = len.saturating_sub(FOOTER_LEN as u64);
+            end = read_from(&handle, start, FOOTER_LEN).map_err(|e| SegmentError::io(path, e))?;
+        }
+        cache.count_read(end.len() as u64);
+        let at = end.len().saturating_sub(FOOTER_LEN);
+        let position = start + at as u64;
         let mut bytes = [0; FOOTER_LEN];
-        let at = len.saturating_sub(FOOTER_LEN as u64);
-        match file.read_exact_at(&mut bytes, at) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => bytes = [0; FOOTER_LEN],
-            Err(e) => return Err(SegmentError::io(path, e)),
+        if end.len() >= FOOTER_LEN {
+            bytes.copy_from_slice(&end[at..]);
         }
-        cache.count_read(FOOTER_LEN as u64);
-        let footer = Footer::decode(&bytes).map_err(|e| SegmentError::damaged(path, at, e.to_string()))?;
-        if footer.pages_len != at {
-            return Err(SegmentError::damaged(path, at, "the index has lost bytes before its footer".into()));
+        let footer = Footer::decode(&bytes).map_err(|e| SegmentError::damaged(path, position, e.to_string()))?;
+        if footer.pages_len != position {
+            return Err(SegmentError::damaged(path, position, "the index has lost bytes before its footer".into()));
         }
-        Ok(SealedIndex { path: path.to_path_buf(), files, pages: PageReader::new(cache, footer.pages_len), footer })
+        // Pages of which one is damaged are read one at a time, so that only what needs it is lost.
+        let whole = (start == 0).then(|| payload(&end[..at])).flatten();
+        let pages = PageReader::new(cache, footer.pages_len);
+        Ok(SealedIndex { file, pages, whole, footer })
     }
 
     /// The footer.
@@ -74,26 +91,44 @@ impl SealedIndex {
         &self.footer
     }
 
-    fn file(&self) -> Result<Arc<File>, SegmentError> {
-        self.files.open(&self.path).map_err(|e| SegmentError::io(&self.path, e))
+    fn read(&self, at: u64, out: &mut [u8]) -> Result<(), SegmentError> {
+        if let Some(whole) = &self.whole {
+            let found = usize::try_from(at).ok().and_then(|at| whole.get(at..)?.get(..out.len()));
+            let found = found.ok_or_else(|| SegmentError::damaged(self.path(), at, "the index is cut off".into()))?;
+            out.copy_from_slice(found);
+            return Ok(());
+        }
+        let file = self.file.get().map_err(|e| SegmentError::io(self.path(), e))?;
+        self.pages.read(&file, at, out).map_err(|e| match e {
+            PageError::Io(e) => SegmentError::io(self.path(), e),
+            PageError::Checksum { position } => SegmentError::damaged(self.path(), position, e.to_string()),
+        })
     }
 
-    /// Reads entries `from .. from + n` of a table, each `width` bytes.
-    fn entries(&self, table: Table, width: u64, from: u64, n: u64) -> Result<Vec<u8>, SegmentError> {
+    /// Where entries `from .. from + n` of a table, each `width` bytes, begin.
+    fn place(&self, table: Table, width: u64, from: u64, n: u64) -> Result<u64, SegmentError> {
         let place = self.footer.table(table);
         if from.checked_add(n).is_none_or(|end| end > place.count) {
-            return Err(SegmentError::damaged(&self.path, 0, format!("the index points outside its table {table:?}")));
+            return Err(SegmentError::damaged(self.path(), 0, format!("the index points outside its table {table:?}")));
         }
+        Ok(place.at + from * width)
+    }
+
+    /// Reads entries `from .. from + n` of a table.
+    fn entries(&self, table: Table, width: u64, from: u64, n: u64) -> Result<Vec<u8>, SegmentError> {
+        let at = self.place(table, width, from, n)?;
         let mut bytes = vec![0; (n * width) as usize];
-        self.pages.read(&*self.file()?, place.at + from * width, &mut bytes).map_err(|e| self.page_error(e))?;
+        self.read(at, &mut bytes)?;
         Ok(bytes)
     }
 
-    fn page_error(&self, e: PageError) -> SegmentError {
-        match e {
-            PageError::Io(e) => SegmentError::io(&self.path, e),
-            PageError::Checksum { position } => SegmentError::damaged(&self.path, position, e.to_string()),
-        }
+    /// Reads one entry of a table.
+    fn entry<T>(&self, table: Table, width: u64, i: u64, of: impl FnOnce(&[u8]) -> T) -> Result<T, SegmentError> {
+        let at = self.place(table, width, i, 1)?;
+        let mut bytes = [0; ENTRY_MAX];
+        let bytes = &mut bytes[..width as usize];
+        self.read(at, bytes)?;
+        Ok(of(bytes))
     }
 
     /// Granules `from .. from + n`.
@@ -160,8 +195,8 @@ impl SealedIndex {
     }
 
     fn flow(&self, ip6: bool, rank: u64) -> Result<(FlowKey, u64), SegmentError> {
-        let found = self.flows(ip6, rank, 1)?;
-        found.first().copied().ok_or_else(|| SegmentError::damaged(&self.path, 0, "a flow is missing from the index".into()))
+        let (table, width, address) = if ip6 { (Table::Flows6, FLOW6_LEN, 16) } else { (Table::Flows4, FLOW4_LEN, 4) };
+        self.entry(table, width, rank, |b| (key_at(b, address), u48_at(b, width as usize - 6)))
     }
 
     /// Calls `each` for every flow that `access` reaches, key and place of its details; a flow may come more than once.
@@ -211,12 +246,13 @@ impl SealedIndex {
             }
             Access::Ports(ports) => {
                 let n = self.footer.table(Table::Ports).count;
-                let entry = |i| self.entries(Table::Ports, PORT_LEN, i, 1);
+                let port_at = |i| self.entry(Table::Ports, PORT_LEN, i, |b| u16_at(b, 0));
+                let flow_at = |i| self.entry(Table::Ports, PORT_LEN, i, |b| FlowNumber(u32_at(b, 2)));
                 let mut spans = Vec::new();
                 let mut left = most;
                 for &port in ports {
-                    let from = self.lower(n, |i| Ok(u16_at(&entry(i)?, 0) < port))?;
-                    let to = self.lower(n, |i| Ok(u16_at(&entry(i)?, 0) <= port))?;
+                    let from = self.lower(n, |i| Ok(port_at(i)? < port))?;
+                    let to = self.lower(n, |i| Ok(port_at(i)? <= port))?;
                     if to - from > left {
                         return Ok(false);
                     }
@@ -225,22 +261,22 @@ impl SealedIndex {
                 }
                 for (from, to) in spans {
                     for i in from..to {
-                        self.visit_one(FlowNumber(u32_at(&entry(i)?, 2)), &mut each)?;
+                        self.visit_one(flow_at(i)?, &mut each)?;
                     }
                 }
             }
             Access::Digests(digests) => {
                 let n = self.footer.table(Table::Community).count;
-                let entry = |i| self.entries(Table::Community, COMMUNITY_LEN, i, 1);
+                let entry = |i| self.entry(Table::Community, COMMUNITY_LEN, i, |b| (u32_at(b, 0), FlowNumber(u32_at(b, 4))));
                 for d in digests {
                     let prefix = u32::from_be_bytes([d[0], d[1], d[2], d[3]]);
-                    let mut i = self.lower(n, |i| Ok(u32_at(&entry(i)?, 0) < prefix))?;
+                    let mut i = self.lower(n, |i| Ok(entry(i)?.0 < prefix))?;
                     while i < n {
-                        let e = entry(i)?;
-                        if u32_at(&e, 0) != prefix {
+                        let (found, flow) = entry(i)?;
+                        if found != prefix {
                             break;
                         }
-                        self.visit_one(FlowNumber(u32_at(&e, 4)), &mut each)?;
+                        self.visit_one(flow, &mut each)?;
                         i += 1;
                     }
                 }
@@ -276,7 +312,7 @@ impl SealedIndex {
 
     fn by_b(&self, ip6: bool, i: u64) -> Result<u32, SegmentError> {
         let table = if ip6 { Table::ByB6 } else { Table::ByB4 };
-        Ok(u32_at(&self.entries(table, 4, i, 1)?, 0))
+        self.entry(table, 4, i, |b| u32_at(b, 0))
     }
 
     /// The first place of `0 .. n` where `is_before` no longer holds.
@@ -304,9 +340,7 @@ impl SealedIndex {
     /// The figures of a flow, and its granules if asked for, appended in rising order.
     pub fn detail(&self, at: u64, granules: Option<&mut Vec<u32>>) -> Result<FlowStats, SegmentError> {
         let place = self.footer.table(Table::Details);
-        let file = self.file()?;
-        let mut reader =
-            DetailReader { index: self, file: &file, at, end: place.count, base: place.at, bytes: Vec::new(), used: 0 };
+        let mut reader = DetailReader { index: self, at, end: place.count, base: place.at, bytes: Vec::new(), used: 0 };
         let first = self.footer.facts.low.saturating_add(reader.next()?);
         let last = first.saturating_add(reader.next()?);
         let mut words = [0; 4];
@@ -317,7 +351,7 @@ impl SealedIndex {
         if let Some(granules) = granules {
             let n = reader.next()?;
             let most = self.footer.table(Table::Granules).count;
-            let outside = || SegmentError::damaged(&self.path, 0, "a flow points outside the segment".into());
+            let outside = || SegmentError::damaged(self.path(), 0, "a flow points outside the segment".into());
             if n > most {
                 return Err(outside());
             }
@@ -335,8 +369,24 @@ impl SealedIndex {
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
+}
+
+/// Up to `most` bytes from a position on, fewer where the file ends.
+fn read_from(file: &File, at: u64, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let mut done = 0;
+    while done < most {
+        match file.read_at(&mut bytes[done..], at + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
 }
 
 fn number(ip6: bool, rank: u32) -> FlowNumber {
@@ -346,7 +396,6 @@ fn number(ip6: bool, rank: u32) -> FlowNumber {
 /// Reads variable-length numbers of the details table, some at a time.
 struct DetailReader<'a> {
     index: &'a SealedIndex,
-    file: &'a File,
     base: u64,
     at: u64,
     end: u64,
@@ -363,14 +412,13 @@ impl DetailReader<'_> {
             let n = (self.end - self.at).min(if self.bytes.is_empty() { 128 } else { 2048 }) as usize;
             let before = self.bytes.len();
             self.bytes.resize(before + n, 0);
-            let read = self.index.pages.read(self.file, self.base + self.at, &mut self.bytes[before..]);
-            read.map_err(|e| self.index.page_error(e))?;
+            self.index.read(self.base + self.at, &mut self.bytes[before..])?;
             self.at += n as u64;
             rest = &self.bytes;
         }
         let len = rest.len();
         let value = varint::take(&mut rest);
         self.used += len - rest.len();
-        value.ok_or_else(|| SegmentError::damaged(&self.index.path, 0, "a flow's figures are cut off".into()))
+        value.ok_or_else(|| SegmentError::damaged(self.index.path(), 0, "a flow's figures are cut off".into()))
     }
 }

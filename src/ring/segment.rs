@@ -3,7 +3,7 @@
 use super::draft::{FlowNumber, FlowStats, SegmentDraft};
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
-use super::files::Files;
+use super::files::{Files, LazyFile};
 use super::granule::{Codec, GranuleEntry};
 use super::ids::SectionId;
 use super::note::Note;
@@ -13,11 +13,10 @@ use crate::wire::FlowKey;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
-use std::cell::RefCell;
 use std::fs::File;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::path::Path;
+use std::sync::Arc;
 
 enum Index {
     Sealed(Box<SealedIndex>),
@@ -28,9 +27,7 @@ enum Index {
 pub struct Segment {
     index: Index,
     facts: SegmentFacts,
-    data: PathBuf,
-    files: Arc<Files>,
-    last_file: RefCell<Weak<File>>,
+    data: LazyFile,
     sections: Vec<(u32, SectionId)>,
 }
 
@@ -42,21 +39,22 @@ impl Segment {
         files: Arc<Files>,
         cache: Arc<PageCache>,
     ) -> Result<Segment, SegmentError> {
-        let index = SealedIndex::open(&ring.join(format!("{}.idx", facts.id)), files.clone(), cache)?;
-        let data = ring.join(format!("{}.pcapng", facts.id));
+        let index = LazyFile::new(ring.join(format!("{}.idx", facts.id)), files.clone());
+        let index = SealedIndex::open(index, facts.index_bytes, cache)?;
+        let data = LazyFile::new(ring.join(format!("{}.pcapng", facts.id)), files);
         let own = index.footer().facts;
         if own.id != facts.id || own.stream != facts.stream {
             return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
         }
         let sections = if own.section_high == SectionId::NONE { Vec::new() } else { index.sections()? };
-        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, files, last_file: RefCell::default(), sections })
+        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, sections })
     }
 
     /// A growing segment, as far as its log tells.
     pub fn growing(ring: &Path, draft: Arc<SegmentDraft>, facts: SegmentFacts, files: Arc<Files>) -> Segment {
-        let data = ring.join(format!("{}.pcapng", draft.id));
+        let data = LazyFile::new(ring.join(format!("{}.pcapng", draft.id)), files);
         let sections = draft.sections.clone();
-        Segment { index: Index::Growing(draft), facts, data, files, last_file: RefCell::default(), sections }
+        Segment { index: Index::Growing(draft), facts, data, sections }
     }
 
     /// What is known of it as a whole.
@@ -66,7 +64,7 @@ impl Segment {
 
     /// Its packet file.
     pub fn data_path(&self) -> &Path {
-        &self.data
+        self.data.path()
     }
 
     /// Whether it is sealed.
@@ -205,12 +203,7 @@ impl Segment {
     }
 
     fn packet_file(&self) -> Result<Arc<File>, SegmentError> {
-        if let Some(file) = self.last_file.borrow().upgrade() {
-            return Ok(file);
-        }
-        let file = self.files.open(&self.data).map_err(|e| SegmentError::io(&self.data, e))?;
-        *self.last_file.borrow_mut() = Arc::downgrade(&file);
-        Ok(file)
+        self.data.get().map_err(|e| SegmentError::io(self.data.path(), e))
     }
 
     /// Bytes of the packet file.
@@ -220,9 +213,9 @@ impl Segment {
         while bytes.len() < len {
             let at = offset + bytes.len() as u64;
             match rustix::io::pread(&*file, spare_capacity(&mut bytes), at) {
-                Ok(0) => return Err(SegmentError::damaged(&self.data, offset, "the packet file ends too early".into())),
+                Ok(0) => return Err(SegmentError::damaged(self.data.path(), offset, "the packet file ends too early".into())),
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(e) => return Err(SegmentError::io(&self.data, e.into())),
+                Err(e) => return Err(SegmentError::io(self.data.path(), e.into())),
             }
         }
         bytes.truncate(len);
@@ -238,7 +231,7 @@ impl Segment {
 
     /// Whether stored bytes are those that were written.
     pub fn verify(&self, granule: &GranuleEntry, bytes: &[u8]) -> Result<(), SegmentError> {
-        let fail = |reason: String| Err(SegmentError::damaged(&self.data, granule.stored_offset, reason));
+        let fail = |reason: String| Err(SegmentError::damaged(self.data.path(), granule.stored_offset, reason));
         match granule.codec {
             Codec::Plain if crc32c::crc32c(bytes) == granule.crc => Ok(()),
             Codec::Plain => fail("its packets do not agree with their checksum".into()),
