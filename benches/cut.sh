@@ -4,6 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 SMALL=${SMALL:-1}
 MANY=${MANY:-40000}
+GROWING_MIB=${GROWING_MIB:-500}
 out=$work/cut.pcapng
 cut() { "$@" "$taploop" cut "${AROUND[@]}" -w "$out" --data "$data"; }
 import() { # import FOLDER FILE OPTIONS...
@@ -94,9 +95,49 @@ a=$(printf '%s\n' "${ours[@]}" | median) b=$(printf '%s\n' "${theirs[@]}" | medi
 row "the whole ring, cold, until sync; cat of the segments" "$(ms "$a")" "$(ms "$b")" "$(ratio "$a" "$b")" "2 at most"
 row "the same, peak memory" "$(mib $((whole_peak * 1024)))" "" "" "128 MiB at most"
 
-# Few and many segments, one after the other, to need less room.
+# From a segment that still grows: its writer waits for more on its standard input.
+mkfifo "$work/more"
+"$taploop" import --data "$work/growing" --interface big --segment-bytes 256MiB "$work/more" 2>"$log" &
+writer=$!
+exec 9>"$work/more"
+head -c $((GROWING_MIB << 20)) "$work/big.pcap" >&9
+sleep 2
+data=$work/growing
+log_file=$(find "$work/growing" -name '*.log' | tail -n 1)
+packet_file=$(dirname "$(dirname "$log_file")")/$(basename "$log_file" .log).pcapng
+# A flow of the growing segment itself: the host that its middle packet comes from.
+grown=$(tcpdump -n -r "$packet_file" ip 2>/dev/null | sed -n '20000{s/.* IP \([0-9]*\.[0-9]*\.[0-9]*\.[0-9]*\)\..*/\1/p;q}' || true)
+run "$taploop" cut --data "$data" --ip "$grown" -w "$out"
+medians "$taploop" cut --data "$data" --ip 10.99.99.99 -w "$out"
+row "nothing, from a growing segment of $(mib "$(stat -c %s "$packet_file")") (index so far $(mib "$(stat -c %s "$log_file")")) beside sealed ones" "$(ms "$took")" "" "" "10 ms at most, start-up apart"
+stats_growing=$(stats "Cut of a host ($grown) from a growing segment" "$taploop" cut --data "$data" --ip "$grown" -w "$out" --stats)
+exec 9>&-
+wait $writer || true
+rm -rf "$work/growing"
+
+# A ring of many segments beside one of few, the same stretch of traffic asked of both: segments of five minutes, 40 and MANY of them.
 stats_big=$(stats "Cut of five minutes from $GIB GiB, warm" "$taploop" cut --data "$work/big" "${AROUND[@]}" -w "$out" --stats)
 rm -rf "$work/big" "$work/small"
+segment=214748 # bytes of five minutes of the long traffic
+times=()
+for count in 40 "$MANY"; do
+    traffic "$(awk -v n="$count" -v b=$segment 'BEGIN { print n * b / 2^30 }')" "$work/long.pcap" --hours "$(awk -v n="$count" 'BEGIN { print n / 12 }')"
+    import long long.pcap --segment-bytes $segment
+    rm "$work/long.pcap"
+    data=$work/long
+    made=$(segments "$data" | wc -l)
+    cut run
+    [[ $(packets_in "$out") -ge 2000 ]] || say "NOT THE SAME ANSWER from $made segments"
+    cut medians
+    times+=("$took")
+    stats_many=$(stats "Five minutes from a ring of $made segments" "$taploop" cut --data "$data" "${AROUND[@]}" -w "$out" --stats)
+    medians "$taploop" cut --data "$data" --ip 10.99.99.99 -w "$out"
+    row "nothing: \`--ip 10.99.99.99\`, no window, a ring of $made segments" "$(ms "$took")" "" "" ""
+    rm -rf "$data"
+done
+row "five minutes of one host, a ring of $MANY segments; of 40" "$(ms "${times[1]}")" "$(ms "${times[0]}")" "$(ratio "${times[1]}" "${times[0]}")" "1.5 at most"
+
+# The same hour in 40 segments and in MANY: the five minutes themselves lie in MANY / 12 segments.
 times=()
 for count in 40 "$MANY"; do
     import parts big.pcap --segment-bytes $((bytes / count))
@@ -106,8 +147,8 @@ for count in 40 "$MANY"; do
     [[ $(packets_in "$out") == "$found" ]] || say "NOT THE SAME ANSWER from $count segments"
     cut medians
     times+=("$took")
-    stats_parts=$(stats "The same from $count segments" "$taploop" cut --data "$data" "${AROUND[@]}" -w "$out" --stats)
+    stats_parts=$(stats "Five minutes in $((count / 12)) segments" "$taploop" cut --data "$data" "${AROUND[@]}" -w "$out" --stats)
     rm -rf "$data"
 done
-row "five minutes of one host, $MANY segments; 40 segments" "$(ms "${times[1]}")" "$(ms "${times[0]}")" "$(ratio "${times[1]}" "${times[0]}")" "1.5 at most"
-printf '%s\n%s\n' "$stats_big" "$stats_parts"
+row "five minutes of one host, lying in $((MANY / 12)) segments; in 3 or 4" "$(ms "${times[1]}")" "$(ms "${times[0]}")" "$(ratio "${times[1]}" "${times[0]}")" ""
+printf '%s\n%s\n%s\n%s\n' "$stats_big" "$stats_growing" "$stats_many" "$stats_parts"

@@ -64,9 +64,9 @@ size_of() { awk '{ s += $1 } END { print s + 0 }'; }
 packet_bytes() { find "$1/rings" -name '*.pcapng' -type f -printf '%s\n' | size_of; }
 index_bytes() { find "$1/rings" -type f ! -name '*.pcapng' -printf '%s\n' | size_of; }
 packets_in() { capinfos -c -M -T -r "$1" 2>/dev/null | awk '{ n = $NF } END { print n + 0 }'; }
-traffic() { # traffic GIB FILE
-    say "making $1 GiB of traffic"
-    ${TRAFFIC:-cargo bench --locked --quiet --bench traffic --} --gib "$1" --out "$2" 2>&1 | grep packets >&2
+traffic() { # traffic GIB FILE [OPTIONS...]
+    say "making $1 GiB of traffic ${*:3}"
+    ${TRAFFIC:-cargo bench --locked --quiet --bench traffic --} --gib "$1" --out "$2" "${@:3}" 2>&1 | grep packets >&2
 }
 machine() {
     printf '%s; %s cores, %s; Linux %s; %s; %s GiB; median of %s; commit %s\n\n' "$(date -u +%F)" "$(nproc)" \

@@ -1,6 +1,6 @@
 //! Makes a capture of mixed traffic: `cargo bench --bench traffic -- --gib 8 --out traffic.pcap`.
 //!
-//! One hour from 2023-11-14T22:13:20Z (1700000000). Flows come and go, some 12,000 a GiB; seven of ten are short, the others' lengths
+//! One hour, or `--hours N`, from 2023-11-14T22:13:20Z (1700000000). Flows come and go, some 12,000 a GiB; seven of ten are short, the others' lengths
 //! are heavy-tailed, and a few at a time are much faster than the rest. Sizes are those of bulk, of conversation and of
 //! acknowledgements, 700 bytes in the mean. One flow in twenty is IPv6, one in four UDP. Payloads do not compress.
 //! Host 10.77.0.1 sends and receives 2,000 packets from second 1500 to 1800: the same bytes at the same times, whatever the size.
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{BufWriter, Result, Write};
 
 const START_S: u64 = 1_700_000_000;
-const HOUR_NS: u64 = 3_600_000_000_000;
+const HOUR_NS: f64 = 3.6e12;
 const NEEDLE_FROM_NS: u64 = 1_500_000_000_000;
 const NEEDLE_NS: u64 = 300_000_000_000;
 const NEEDLE_PACKETS: u64 = 2_000;
@@ -163,7 +163,7 @@ impl Output {
 }
 
 fn main() -> Result<()> {
-    let (mut gib, mut out, mut seed) = (1.0, None, 1);
+    let (mut gib, mut hours, mut out, mut seed) = (1.0, 1.0, None, 1);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         // cargo bench adds this one.
@@ -171,9 +171,10 @@ fn main() -> Result<()> {
             continue;
         }
         let value = arguments.next().unwrap_or_default();
-        let bad = || std::io::Error::other(format!("{name} {value:?}: expected --gib N, --out FILE or --seed N"));
+        let bad = || std::io::Error::other(format!("{name} {value:?}: expected --gib N, --hours N, --out FILE or --seed N"));
         match name.as_str() {
             "--gib" => gib = value.parse().map_err(|_| bad())?,
+            "--hours" => hours = value.parse().map_err(|_| bad())?,
             "--seed" => seed = value.parse().map_err(|_| bad())?,
             "--out" => out = Some(value),
             _ => return Err(bad()),
@@ -206,7 +207,7 @@ fn main() -> Result<()> {
     let mut needles = 0;
     let needle_at = |n: u64| NEEDLE_FROM_NS + n * (NEEDLE_NS / NEEDLE_PACKETS) + n * 7_919 % 100_000;
 
-    let step = HOUR_NS / packets.max(1);
+    let step = (HOUR_NS * hours) as u64 / packets.max(1);
     for i in 0..packets {
         let ns = i * step + r.below(step.max(1));
         while needles < NEEDLE_PACKETS && needle_at(needles) <= ns {
