@@ -11,7 +11,7 @@ use crate::packet::LinkType;
 use crate::ring::data::{DataDir, DataError};
 use crate::ring::facts::SegmentFacts;
 use crate::ring::snapshot::{Held, ReadContext, RingError, RingReader};
-use crate::select::{Expr, FilterError, Selection, check_filter};
+use crate::select::{Expr, FilterError, Selection, check_filter, plan};
 use coverage::{Coverage, Reason, ReasonKind};
 use output::Output;
 
@@ -145,11 +145,14 @@ type Found = (Vec<(usize, SegmentFacts)>, Vec<LinkType>);
 /// The segments with packets in the window, by ring, and their link types.
 pub(crate) fn segments(selection: &Selection, rings: &Rings) -> Result<Found, RingError> {
     let mut found = Vec::new();
+    let mut link_types = BTreeSet::new();
     for (i, (ring, _)) in rings.iter().enumerate() {
-        let touching = ring.segments_in(&selection.window)?;
-        found.extend(touching.into_iter().filter(|f| f.packets > 0 && selection.window.touches(f.low, f.high)).map(|f| (i, f)));
+        let mut touching = ring.segments_in(&selection.window)?;
+        touching.retain(|f| f.packets > 0 && selection.window.touches(f.low, f.high));
+        link_types.extend(touching.iter().map(|f| f.stream.link_type));
+        ring.keep_candidates(&mut touching, |f, hosts| plan::may_hold(&selection.expr, f.stream.link_type, hosts));
+        found.extend(touching.into_iter().map(|f| (i, f)));
     }
-    let link_types: BTreeSet<LinkType> = found.iter().map(|(_, f)| f.stream.link_type).collect();
     Ok((found, link_types.into_iter().collect()))
 }
 

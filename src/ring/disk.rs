@@ -233,6 +233,7 @@ fn drop_oldest(shared: &Shared) -> Result<bool, DiskError> {
             _ => {}
         }
     }
+    super::hosts::dropped(&shared.ring, facts.id);
     tracing::debug!(segment = %facts.id, "dropped");
     Ok(true)
 }
@@ -292,6 +293,7 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<(SegmentFacts, Arc<File>, F
     };
     let facts = write_index(&sealing, &out).map_err(at(&temporary))?;
     fs::rename(&temporary, &path).map_err(at(&path))?;
+    super::hosts::write(&shared.ring, draft.id, &super::hosts::Hosts::of(draft)).map_err(at(&shared.ring))?;
     Ok((facts, segment.data.clone(), out))
 }
 

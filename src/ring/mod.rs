@@ -12,6 +12,7 @@ pub mod files;
 pub mod footer;
 pub mod granule;
 pub mod hint;
+pub mod hosts;
 pub mod ids;
 pub mod log;
 mod mend;

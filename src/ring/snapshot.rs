@@ -9,6 +9,7 @@ use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::Files;
+use super::hosts::Hosts;
 use super::ids::SegmentId;
 use super::log;
 use super::page::PageCache;
@@ -22,6 +23,9 @@ use std::sync::Arc;
 
 /// The folder of growing segments' logs, in a ring's folder.
 pub const OPEN_FOLDER: &str = "open";
+
+/// So many segments are worth a look at their hosts before they are opened.
+const HOSTS_FROM: usize = 4;
 
 /// What the rings of one request share: open files, index pages.
 #[derive(Clone, Default)]
@@ -146,6 +150,16 @@ impl RingReader {
         found.extend(grow.filter(|f| (f.packets > 0 && window.touches(f.low, f.high)) || captured(f)));
         found.sort_by_key(|f| (f.low, f.stream, f.id));
         Ok(found)
+    }
+
+    /// Of [`RingReader::segments_in`], those that `may_hold` cannot rule out by their hosts.
+    pub fn keep_candidates(&self, segments: &mut Vec<SegmentFacts>, may_hold: impl Fn(&SegmentFacts, &Hosts) -> bool) {
+        if segments.len() < HOSTS_FROM {
+            return;
+        }
+        let is_growing = |facts: &SegmentFacts| self.growing.iter().any(|(f, _)| f.id == facts.id);
+        let read = super::hosts::keep_candidates(&self.ring, segments, |f, hosts| is_growing(f) || may_hold(f, hosts));
+        self.context.pages.count_read(read);
     }
 
     /// Opens one of [`RingReader::segments_in`].

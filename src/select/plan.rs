@@ -5,6 +5,7 @@ use super::filter_plan::plannable;
 use super::prefix::Prefix;
 use crate::packet::LinkType;
 use crate::ring::error::SegmentError;
+use crate::ring::hosts::Hosts;
 use crate::ring::sealed::Access;
 use crate::ring::segment::Segment;
 
@@ -52,6 +53,34 @@ fn granules(expr: &Expr, link_type: LinkType, segment: &Segment) -> Result<Optio
         Expr::Layer(layer) if has_not(layer) => None,
         Expr::Layer(layer) => segment.granules_of(&access(layer), |key| layer.matches_key(key))?,
     })
+}
+
+/// Whether a segment of these hosts may hold packets of a selection.
+pub fn may_hold(expr: &Expr, link_type: LinkType, hosts: &Hosts) -> bool {
+    match expr {
+        Expr::All | Expr::Not(_) | Expr::Vlan(_) => true,
+        Expr::Filter(text) => match plannable(text, link_type) {
+            Expr::Filter(_) => true,
+            plan => may_hold(&plan, link_type, hosts),
+        },
+        Expr::And(parts) => parts.iter().all(|p| may_hold(p, link_type, hosts)),
+        Expr::Or(parts) => parts.iter().any(|p| may_hold(p, link_type, hosts)),
+        Expr::Layer(layer) => layer_may_hold(layer, hosts),
+    }
+}
+
+fn layer_may_hold(layer: &LayerExpr, hosts: &Hosts) -> bool {
+    let one = |prefix: &Prefix| {
+        let (low, high, is_ip4) = prefix.range();
+        low != high || hosts.may_hold(&low, !is_ip4)
+    };
+    match layer {
+        LayerExpr::And(parts) => parts.iter().all(|p| layer_may_hold(p, hosts)),
+        LayerExpr::Or(parts) => parts.iter().any(|p| layer_may_hold(p, hosts)),
+        LayerExpr::Ip(prefix) => one(prefix),
+        LayerExpr::Pair(a, b) => one(a) && one(b),
+        LayerExpr::Port(_) | LayerExpr::CommunityId(_) | LayerExpr::Proto(_) | LayerExpr::Not(_) => true,
+    }
 }
 
 fn has_not(layer: &LayerExpr) -> bool {
