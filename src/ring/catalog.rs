@@ -388,7 +388,8 @@ impl CatalogWriter {
         let mut header = vec![0; HEADER_LEN as usize];
         header[..8].copy_from_slice(&CATALOG_MAGIC);
         header[8..12].copy_from_slice(&CATALOG_VERSION.to_le_bytes());
-        let at = STATE_AT[0] as usize;
+        // Where its number says, so that the next one leaves it alone.
+        let at = STATE_AT[1] as usize;
         header[at..at + 24].copy_from_slice(&encode_state(1, 0));
         file.write_all_at(&header, 0)?;
         let mut writer = CatalogWriter {
@@ -512,6 +513,28 @@ mod tests {
         }
         assert!(fs::metadata(dir.path().join(CATALOG_FILE)).unwrap().len() < 1 << 19, "written anew");
         assert_eq!(find(0, u64::MAX), (2301..=3000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_torn_state_leaves_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut w = CatalogWriter::open(dir.path()).unwrap();
+        for id in 1..=4 {
+            w.append(&facts(id)).unwrap();
+        }
+        let path = dir.path().join(CATALOG_FILE);
+        for dropped in 1..=3 {
+            let before = fs::read(&path).unwrap();
+            w.drop_oldest().unwrap();
+            let whole = fs::read(&path).unwrap();
+            let at = (0..whole.len()).find(|&i| whole[i] != before[i]).unwrap();
+            let mut torn = whole.clone();
+            torn[at] ^= 0x80;
+            fs::write(&path, &torn).unwrap();
+            assert_eq!(CatalogReader::open(dir.path()).unwrap().dropped, dropped - 1);
+            fs::write(&path, &whole).unwrap();
+            assert_eq!(CatalogReader::open(dir.path()).unwrap().dropped, dropped);
+        }
     }
 
     #[test]
