@@ -30,4 +30,7 @@ pub mod varint;
 pub mod writer;
 
 #[cfg(test)]
+mod golden;
+
+#[cfg(test)]
 mod tests;
