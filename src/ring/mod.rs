@@ -33,4 +33,7 @@ pub mod writer;
 mod golden;
 
 #[cfg(test)]
+mod index_size_tests;
+
+#[cfg(test)]
 mod tests;
