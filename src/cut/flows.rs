@@ -95,12 +95,13 @@ pub fn flows(data: &DataDir, selection: &Selection) -> Result<(Vec<FlowRow>, Cov
     }
     let wanted = layers_of(&selection.expr);
     let mut decoded = Decoded::default();
-    let mut count = 0;
-    merge::merge(selection, &rings, segments, &mut judges, &mut coverage, |taken, _| {
-        if selection.limit_packets.is_some_and(|n| count >= n) {
+    let (mut packets, mut bytes) = (0, 0);
+    merge::merge(selection, &rings, segments, &mut judges, &mut coverage, |taken, coverage| {
+        if super::is_full(selection, packets, bytes, taken, coverage) {
             return ControlFlow::Break(());
         }
-        count += 1;
+        packets += 1;
+        bytes += taken.packet.data.len() as u64;
         decode(taken.link_type, taken.packet.data, &mut decoded);
         if let Some(ports) = taken.hint {
             apply_hint(&mut decoded, ports);

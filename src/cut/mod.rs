@@ -165,6 +165,23 @@ fn check_filters(expr: &Expr) -> Result<(), FilterError> {
     }
 }
 
+/// Whether the selection's limits leave no room for a packet after so many before it; coverage is told.
+fn is_full(selection: &Selection, packets: u64, bytes: u64, taken: &merge::Taken<'_>, coverage: &mut Coverage) -> bool {
+    let next = bytes.saturating_add(taken.packet.data.len() as u64);
+    let full = selection.limit_packets.is_some_and(|n| packets >= n) || selection.limit_bytes.is_some_and(|n| next > n);
+    if full {
+        let detail = "as many packets or bytes as asked for were given".into();
+        coverage.add(Reason {
+            reason: ReasonKind::LimitReached,
+            interface: String::new(),
+            from: Some(taken.packet.time),
+            to: None,
+            detail,
+        });
+    }
+    full
+}
+
 /// Writes the packets of a selection in order of time.
 pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn Write) -> Result<Outcome, CutError> {
     let start = Instant::now();
@@ -182,17 +199,7 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
     let mut output = Output::new(out, format, selection, &coverage, link_type, start);
     let (stats, broken) = merge::merge(selection, &rings, segments, &mut judges, &mut coverage, |taken, coverage| {
         let bytes = taken.packet.data.len() as u64;
-        let full = selection.limit_packets.is_some_and(|n| coverage.packets >= n)
-            || selection.limit_bytes.is_some_and(|n| coverage.bytes + bytes > n);
-        if full {
-            let detail = "as many packets or bytes as asked for were given".into();
-            coverage.add(Reason {
-                reason: ReasonKind::LimitReached,
-                interface: String::new(),
-                from: Some(taken.packet.time),
-                to: None,
-                detail,
-            });
+        if is_full(selection, coverage.packets, coverage.bytes, taken, coverage) {
             return ControlFlow::Break(None);
         }
         coverage.packets += 1;
