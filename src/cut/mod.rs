@@ -232,3 +232,6 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
     };
     Ok(Outcome { packets: coverage.packets, coverage, stats, reader_gone })
 }
+
+#[cfg(test)]
+mod tests;
