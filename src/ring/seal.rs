@@ -263,12 +263,14 @@ fn overlap(granules: &[GranuleEntry]) -> usize {
     most
 }
 
-/// Granule and place of each packet, in order of time and then of arrival.
+/// Granule and place of each packet, in order of time and then of arrival; of a granule that was given up its lowest time.
 fn time_order(draft: &SegmentDraft, data: &File) -> io::Result<Vec<u8>> {
     let mut all: Vec<(Timestamp, u32, u16)> = Vec::with_capacity(draft.packets as usize);
     let mut bytes = Vec::new();
     for (g, entry) in draft.granules.iter().enumerate() {
         if entry.codec != Codec::Plain {
+            // It stands there once, so that whoever reads by the order of time learns that it was given up.
+            all.push((entry.low, g as u32, 0));
             continue;
         }
         bytes.resize(entry.stored_len as usize, 0);

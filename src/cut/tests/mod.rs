@@ -325,3 +325,28 @@ proptest! {
         drop(writers);
     }
 }
+
+#[test]
+fn a_granule_that_was_given_up_is_named_by_the_order_of_time_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let options = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1 };
+    let stream = ring.stream(StreamId { fanout: 0, link_type: LinkType::ETHERNET }, options);
+    for _ in 0..300 {
+        for time in [1000, 2000] {
+            let packet = Packet { time: Timestamp::from_nanos(time), original_length: 60, data: &[0x55; 60], options: &[] };
+            stream.append(&packet).unwrap();
+        }
+        stream.publish().unwrap();
+    }
+    ring.finish().unwrap();
+    let path = data.ring_path("eth0").join("0000000001.pcapng");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(crate::ring::check::check(&data, true).unwrap().findings[0].mended);
+    let outcome = cut(&data, &Selection::everything(), Format::Pcapng, &mut Vec::new()).unwrap();
+    let damaged = |r: &&super::coverage::Reason| r.reason == super::coverage::ReasonKind::Damaged;
+    assert_eq!((outcome.packets, outcome.coverage.reasons.iter().filter(damaged).count()), (598, 1));
+}
