@@ -180,8 +180,8 @@ impl Coverage {
             for note in notes {
                 let NoteKind::Drops { os, interface } = note.kind else { continue };
                 if let Some(part) = note.window.intersect(&window) {
-                    drops += os + interface;
-                    let detail = format!("{} packets were dropped before they were recorded", os + interface);
+                    drops = os.saturating_add(interface).saturating_add(drops);
+                    let detail = format!("{} packets were dropped before they were recorded", os.saturating_add(interface));
                     add(ReasonKind::KernelDrops, part.from, part.to, &detail);
                 }
             }

@@ -110,19 +110,19 @@ impl Summary {
 
     /// Adds another summary.
     pub fn join(&mut self, o: &Summary) {
-        self.segments += o.segments;
+        self.segments = self.segments.saturating_add(o.segments);
         self.low = self.low.min(o.low);
         self.high = self.high.max(o.high);
         self.first = self.first.min(o.first);
         self.last = self.last.max(o.last);
-        self.packets += o.packets;
-        self.data_bytes += o.data_bytes;
-        self.index_bytes += o.index_bytes;
-        self.drops += o.drops;
+        self.packets = self.packets.saturating_add(o.packets);
+        self.data_bytes = self.data_bytes.saturating_add(o.data_bytes);
+        self.index_bytes = self.index_bytes.saturating_add(o.index_bytes);
+        self.drops = self.drops.saturating_add(o.drops);
         self.arrived_first = self.arrived_first.min(o.arrived_first);
         self.arrived_last = self.arrived_last.max(o.arrived_last);
-        self.damaged += o.damaged;
-        self.live += o.live;
+        self.damaged = self.damaged.saturating_add(o.damaged);
+        self.live = self.live.saturating_add(o.live);
     }
 
     fn encode(&self) -> [u8; FACTS_LEN] {

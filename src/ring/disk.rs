@@ -331,11 +331,15 @@ fn put_statistics(out: &mut Vec<u8>, draft: &SegmentDraft) {
     let (mut os, mut interface) = (0, 0);
     for note in &draft.notes {
         if let NoteKind::Drops { os: o, interface: i } = note.kind {
-            os += o;
-            interface += i;
+            os = o.saturating_add(os);
+            interface = i.saturating_add(interface);
         }
     }
-    let counters = [(block::ISB_IFRECV, draft.packets + os + interface), (block::ISB_IFDROP, interface), (block::ISB_OSDROP, os)];
+    let counters = [
+        (block::ISB_IFRECV, draft.packets.saturating_add(os).saturating_add(interface)),
+        (block::ISB_IFDROP, interface),
+        (block::ISB_OSDROP, os),
+    ];
     for (code, value) in counters {
         block::option(&mut options, code, &value.to_le_bytes());
     }

@@ -47,8 +47,8 @@ impl FlowStats {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         for way in 0..2 {
-            self.packets[way] += other.packets[way];
-            self.bytes[way] += other.bytes[way];
+            self.packets[way] = self.packets[way].saturating_add(other.packets[way]);
+            self.bytes[way] = self.bytes[way].saturating_add(other.bytes[way]);
         }
     }
 }
@@ -229,8 +229,8 @@ impl SegmentDraft {
             if let (NoteKind::Drops { os, interface }, NoteKind::Drops { os: more, interface: more_interface }) =
                 (&mut last.kind, note.kind)
             {
-                *os += more;
-                *interface += more_interface;
+                *os = os.saturating_add(more);
+                *interface = interface.saturating_add(more_interface);
             }
         }
     }
@@ -249,8 +249,8 @@ impl SegmentDraft {
 
     /// Dropped packets in all notes.
     pub fn drops(&self) -> u64 {
-        let of = |n: &Note| if let NoteKind::Drops { os, interface } = n.kind { os + interface } else { 0 };
-        self.notes.iter().map(of).sum()
+        let of = |n: &Note| if let NoteKind::Drops { os, interface } = n.kind { os.saturating_add(interface) } else { 0 };
+        self.notes.iter().map(of).fold(0, u64::saturating_add)
     }
 }
 

@@ -69,7 +69,7 @@ impl SegmentFacts {
 
     /// Bytes of both files.
     pub fn bytes(&self) -> u64 {
-        self.data_bytes + self.index_bytes
+        self.data_bytes.saturating_add(self.index_bytes)
     }
 
     /// The facts and their checksum.

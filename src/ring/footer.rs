@@ -3,6 +3,7 @@
 use super::bytes::{array16_at, u32_at, u64_at};
 use super::facts::{FACTS_LEN, SegmentFacts};
 use super::ids::SensorId;
+use super::page::PAGE_LEN;
 
 /// Bytes of the footer, the last ones of the file.
 pub const FOOTER_LEN: usize = 384;
@@ -44,6 +45,9 @@ pub enum Table {
 
 /// How many tables there are.
 pub const TABLES: usize = 11;
+
+/// Bytes of an entry in each table, by [`Table`].
+pub const ENTRY_LEN: [u64; TABLES] = [32, 24, 48, 4, 4, 6, 8, 1, 6, 40, 8];
 
 /// Where a table stands in the payload of the pages, and how many entries it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -109,6 +113,18 @@ impl Footer {
             tables: std::array::from_fn(place),
             facts: SegmentFacts::decode(&bytes[FACTS_AT..]).ok_or(FooterError::Checksum)?,
         })
+    }
+
+    /// Whether the tables lie inside the pages, and agree with the facts.
+    pub fn fits(&self) -> bool {
+        let payload = self.pages_len.saturating_sub(4 * self.pages_len.div_ceil(PAGE_LEN as u64));
+        let inside = |(place, width): (&TablePlace, &u64)| {
+            place.count.checked_mul(*width).and_then(|len| place.at.checked_add(len)).is_some_and(|end| end <= payload)
+        };
+        self.tables.iter().zip(&ENTRY_LEN).all(inside)
+            && self.table(Table::Granules).count == u64::from(self.facts.granules)
+            && self.table(Table::ByB4).count == self.table(Table::Flows4).count
+            && self.table(Table::ByB6).count == self.table(Table::Flows6).count
     }
 
     /// A table's place.

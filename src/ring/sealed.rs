@@ -5,7 +5,7 @@ use super::draft::{FlowNumber, FlowStats};
 use super::error::SegmentError;
 use super::files::LazyFile;
 use super::footer::{FOOTER_LEN, Footer, Table};
-use super::granule::{GRANULE_ENTRY_LEN, GranuleEntry};
+use super::granule::{Codec, GRANULE_ENTRY_LEN, GranuleEntry};
 use super::ids::SectionId;
 use super::log::key_at;
 use super::note::{NOTE_LEN, Note};
@@ -80,6 +80,9 @@ impl SealedIndex {
         if footer.pages_len != position {
             return Err(SegmentError::damaged(path, position, "the index has lost bytes before its footer".into()));
         }
+        if !footer.fits() {
+            return Err(SegmentError::damaged(path, position, "the index's tables are not where its footer says".into()));
+        }
         // Pages of which one is damaged are read one at a time, so that only what needs it is lost.
         let whole = (start == 0).then(|| payload(&end[..at])).flatten();
         let pages = PageReader::new(cache, footer.pages_len);
@@ -134,7 +137,15 @@ impl SealedIndex {
     /// Granules `from .. from + n`.
     pub fn granules(&self, from: u32, n: u32) -> Result<Vec<GranuleEntry>, SegmentError> {
         let bytes = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(from), u64::from(n))?;
-        Ok(bytes.chunks_exact(GRANULE_ENTRY_LEN).map(GranuleEntry::decode).collect())
+        bytes.chunks_exact(GRANULE_ENTRY_LEN).map(|b| self.granule(b)).collect()
+    }
+
+    fn granule(&self, bytes: &[u8]) -> Result<GranuleEntry, SegmentError> {
+        let g = GranuleEntry::decode(bytes);
+        if g.codec == Codec::Plain && g.stored_offset + u64::from(g.stored_len) > self.footer.facts.data_bytes {
+            return Err(SegmentError::damaged(self.path(), 0, "a granule ends outside the packet file".into()));
+        }
+        Ok(g)
     }
 
     /// The granules of a rising list. What lies close together is read at once: the entries of a busy host are most of the table.
@@ -147,7 +158,9 @@ impl SealedIndex {
             let many = u64::from(rest[n - 1] - first) + 1;
             let run = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(first), many)?;
             let at = |g: &u32| (g - first) as usize * GRANULE_ENTRY_LEN;
-            entries.extend(rest[..n].iter().map(|g| GranuleEntry::decode(&run[at(g)..])));
+            for g in &rest[..n] {
+                entries.push(self.granule(&run[at(g)..])?);
+            }
             rest = &rest[n..];
         }
         Ok(entries)
@@ -230,7 +243,7 @@ impl SealedIndex {
                         self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? < low))?,
                         self.lower(n, |i| Ok::<bool, SegmentError>(b_of(i)? <= high))?,
                     );
-                    let found = (by_a.1 - by_a.0) + (by_b.1 - by_b.0);
+                    let found = by_a.1.saturating_sub(by_a.0) + by_b.1.saturating_sub(by_b.0);
                     if found > left {
                         return Ok(false);
                     }
@@ -253,10 +266,11 @@ impl SealedIndex {
                 for &port in ports {
                     let from = self.lower(n, |i| Ok(port_at(i)? < port))?;
                     let to = self.lower(n, |i| Ok(port_at(i)? <= port))?;
-                    if to - from > left {
+                    let found = to.saturating_sub(from);
+                    if found > left {
                         return Ok(false);
                     }
-                    left -= to - from;
+                    left -= found;
                     spans.push((from, to));
                 }
                 for (from, to) in spans {
@@ -357,7 +371,7 @@ impl SealedIndex {
             }
             let mut granule = 0;
             for _ in 0..n {
-                granule += reader.next()?;
+                granule = reader.next()?.saturating_add(granule);
                 if granule >= most {
                     return Err(outside());
                 }
