@@ -16,7 +16,37 @@ SELECTIONS = """--ip 10.1.2.3 --around 2018-06-21T10:42:00Z --window 5m
 --from -5m --to now --limit-packets 10 --limit-bytes 512MiB
 --filter 'tcp port 445 and (host 10.1.2.3 or net 10.1.3.0/24)'
 --proto 132 --ip ::ffff:10.1.2.3 --window 1h
+everything
+interface "eth0" from 2018-06-21T10:39:30Z to 2018-06-21T10:44:30Z where layer(pair 10.1.2.3 10.0.0.0/8 and port 445) and vlan 7 limit-packets 100
+interface "a \\"b\\"" where not (vlan 1 or layer(ip 2001:db8::/32 or not proto 6)) and filter "tcp[13] & 2 != 0" limit-bytes 4096
+where layer(community-id 1:LQU9qZlK+B5F3KDmev6m5PMibrg=)
+tcp port 445 and (host 10.1.2.3 or net 10.1.3.0/24)
+vlan 7 and ip6 and not udp portrange 1-1024
+ether[12:2] = 0x800 and ip[6:2] & 0x1fff != 0
 """.splitlines()
+
+
+def golden(name):
+    """The bytes of one of the small ring's files (src/ring/golden)."""
+    out = bytearray()
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../src/ring/golden", name)) as text:
+        for line in text:
+            if not line.startswith(";"):
+                numbers = line.split("  ")[1].strip()
+                out += bytes(int(numbers[5:])) if numbers.startswith("00 * ") else bytes.fromhex(numbers)
+    return bytes(out)
+
+
+def index_seeds():
+    """Each file of the small ring, as the target "index" takes them: which, how, and the bytes without a header page's zeros."""
+    log, catalog = golden("growing.log.txt"), golden("catalog.txt")
+    files = [
+        golden("segment.pcapng.txt"),
+        golden("segment.idx.txt"),
+        log[:52] + log[2048:2088] + log[4096:],
+        catalog[:12] + catalog[2048:2072] + catalog[4096:],
+    ]
+    return [bytes([which | how]) + data for which, data in enumerate(files) for how in (0, 4, 12)]
 
 
 def keep(folder, data):
@@ -45,6 +75,8 @@ def main():
             keep(os.path.join(out, "capture_file"), capture.data)
         else:
             keep(os.path.join(out, "capture_file"), capture.data[:4096])
+    for data in index_seeds():
+        keep(os.path.join(out, "index"), data)
     for line in SELECTIONS:
         keep(os.path.join(out, "selection"), line.encode())
 

@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
-use taploop::pcap::{CaptureReader, Record};
+use taploop::pcap::reader::CaptureReader;
+use taploop::pcap::record::Record;
 
 /// Compression can make much of little; enough is enough.
 const RECORDS_MAX: usize = 100_000;
