@@ -191,3 +191,25 @@ fn a_stranger_reads_the_time_order() {
     times.sort_unstable();
     assert_eq!(stranger.in_order_of_time(&read("0000000001.pcapng")), times);
 }
+
+#[test]
+fn a_stranger_rules_segments_out_by_their_hosts() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = data(dir.path());
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let stream = ring.stream(STREAM, OPTIONS);
+    let sound: Vec<Given> = given().into_iter().filter(|p| p.data.len() > 20).collect();
+    for p in &sound {
+        let time = Timestamp::from_nanos(p.time);
+        stream.append(&Packet { time, original_length: p.original_length, data: &p.data, options: &[] }).unwrap();
+    }
+    ring.finish().unwrap();
+    let hosts = fs::read(data.ring_path("eth0").join("hosts/0")).unwrap();
+    let entry = &hosts[512..1024];
+    for (host, n) in HOSTS {
+        assert!(n == 0 || stranger::may_hold(entry, 1, host.parse().unwrap()), "{host}");
+    }
+    let others = (0..=255_u8).filter(|&n| stranger::may_hold(entry, 1, IpAddr::from([192, 0, 2, n]))).count();
+    assert!(others < 20, "{others} of 256");
+    assert!(stranger::may_hold(entry, 2, IpAddr::from([192, 0, 2, 1])), "another segment's entry says nothing");
+}

@@ -422,3 +422,24 @@ pub(super) fn catalog(bytes: &[u8], remarks: &mut Remarks) -> Vec<Vec<u8>> {
     }
     entries.split_off(dropped)
 }
+
+/// Whether a segment may have packets of a host, by its entry in `hosts/`.
+pub(super) fn may_hold(entry: &[u8], segment: u64, host: IpAddr) -> bool {
+    if number(entry, 0, 8) != segment || number(entry, 8, 2) != 1 || !holds(entry, 508) || number(entry, 10, 2) & 1 == 1 {
+        return true;
+    }
+    let mix = |x: u64| {
+        let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ x >> 31
+    };
+    let mut bytes = address(host);
+    let ip6 = u64::from(bytes.len() == 16);
+    bytes.resize(16, 0);
+    let m = mix(number(&bytes, 0, 8) ^ mix(number(&bytes, 8, 8) ^ ip6));
+    let (one, two) = (m & 0xffff_ffff, m >> 32 | 1);
+    (0..4).all(|i| {
+        let bit = (((one + i * two) % (1 << 32) * 3968) >> 32) as usize;
+        entry[12 + bit / 8] >> (bit % 8) & 1 == 1
+    })
+}
