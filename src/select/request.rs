@@ -28,13 +28,13 @@ pub struct Request {
     #[arg(long, value_name = "ADDR|CIDR")]
     pub peer: Vec<Prefix>,
     /// TCP, UDP or SCTP port of either end; may be repeated: any of them
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = port)]
     pub port: Vec<u16>,
     /// IP protocol, by name or number; may be repeated: any of them
     #[arg(long, value_name = "NAME|N")]
     pub proto: Vec<Protocol>,
     /// VLAN identifier of any tag; may be repeated: any of them
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=4095))]
+    #[arg(long, value_name = "N", value_parser = vlan)]
     pub vlan: Vec<u16>,
     /// Community ID (version 1); may be repeated: any of them
     #[arg(long, value_name = "ID")]
@@ -60,6 +60,14 @@ pub struct Request {
     /// At most so many bytes, like 512MiB
     #[arg(long, value_name = "SIZE")]
     pub limit_bytes: Option<Size>,
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("{text:?} is no port: write a number, 0 to 65535"))
+}
+
+fn vlan(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|&n| n <= 4095).ok_or_else(|| format!("{text:?} is no VLAN identifier: write a number, 0 to 4095"))
 }
 
 /// Why parts do not make a selection.
