@@ -1,7 +1,7 @@
 //! The disk side of a ring: one thread writes and publishes blocks, another seals, syncs and drops.
 
 use super::catalog::CatalogWriter;
-use super::data::{Retention, sync_folder};
+use super::data::{Retention, free_bytes, sync_folder};
 use super::draft::{Block, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
 use super::hint::ENTERPRISE_NUMBER;
@@ -217,11 +217,6 @@ fn make_room(shared: &Shared, need: u64) -> Result<(), DiskError> {
             return Ok(());
         }
     }
-}
-
-fn free_bytes(path: &Path) -> Option<u64> {
-    let s = rustix::fs::statvfs(path).ok()?;
-    Some(s.f_bavail * s.f_frsize)
 }
 
 fn drop_oldest(shared: &Shared) -> Result<bool, DiskError> {

@@ -4,11 +4,12 @@
 //! catalogue, and one that is found in both counts as sealed.
 
 use super::catalog::{CatalogError, CatalogReader, Summary};
-use super::data::{DataDir, DataError, RingInfo, read_ring_info};
+use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info};
 use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::Files;
+use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
 use super::ids::SegmentId;
 use super::log;
@@ -188,6 +189,17 @@ impl RingReader {
         let last = any.then_some(summary.last);
         let complete_to = self.complete_to.unwrap_or_else(|| last.map_or(Timestamp::ZERO, |t| t.saturating_add(1)));
         Ok(Held { first: any.then_some(summary.first), last, complete_to, summary, growing: self.growing.len() as u64 })
+    }
+
+    /// How long its limits let packets stay.
+    pub fn forecast(&self, held: &Held, now: Timestamp) -> Result<Option<Forecast>, RingError> {
+        let last = self.catalog.as_ref().map_or(Ok(Vec::new()), CatalogReader::newest);
+        let last = last.map_err(|source| RingError::Catalog { ring: self.ring.clone(), source })?;
+        let recent: Vec<_> = last.iter().chain(self.growing.iter().map(|(f, _)| f)).map(|f| (f.arrived, f.bytes())).collect();
+        let free = free_bytes(&self.ring);
+        let (retention, oldest) = (self.info.retention, held.summary.arrived_first);
+        let bytes = held.summary.data_bytes.saturating_add(held.summary.index_bytes);
+        Ok(Basis { retention, recent: &recent, held: bytes, oldest, free, now }.forecast())
     }
 
     /// The stretches of the window in which capture ran, joined and in order.
