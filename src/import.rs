@@ -11,6 +11,7 @@ use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::{SEGMENT_BYTES, SEGMENT_FLOWS, StreamOptions, WriteStopped};
 use crate::time::{Timestamp, Window};
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -86,11 +87,25 @@ impl ImportError {
     /// Whether the request is at fault: a file that is not there or no capture.
     pub fn is_request(&self) -> bool {
         match self {
-            ImportError::Open(OpenError::Io { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
+            ImportError::Open(OpenError::Io { source, .. }) => {
+                matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory)
+            }
             ImportError::Open(_) => true,
             ImportError::Read(_) | ImportError::Write(_) => false,
         }
     }
+}
+
+/// Looks whether every file is there and begins as a capture does, before anything is made. Only regular files are looked at:
+/// reading takes the bytes out of a pipe.
+pub fn check_inputs(files: &[PathBuf]) -> Result<(), OpenError> {
+    for file in files.iter().filter(|f| *f != Path::new("-")) {
+        match std::fs::metadata(file) {
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {}
+            _ => _ = CaptureReader::open(file)?,
+        }
+    }
+    Ok(())
 }
 
 /// Imports files in turn. What came before a damage or an error is kept.
@@ -431,6 +446,19 @@ fn stem(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inputs_are_looked_at_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let (text, good) = (dir.path().join("text"), dir.path().join("good.pcap"));
+        std::fs::write(&text, "words").unwrap();
+        std::fs::write(&good, [&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0][..], &[0; 8], &[0, 0, 4, 0, 1, 0, 0, 0]].concat()).unwrap();
+        assert!(check_inputs(&[good.clone(), PathBuf::from("-")]).is_ok());
+        for bad in [text, dir.path().join("missing"), dir.path().to_path_buf(), good.join("below")] {
+            let error = ImportError::from(check_inputs(&[good.clone(), bad.clone()]).unwrap_err());
+            assert!(error.is_request() && error.to_string().contains(&bad.display().to_string()), "{error}");
+        }
+    }
 
     #[test]
     fn stems_lose_their_extensions() {
