@@ -1,80 +1,80 @@
 //! `taploop flows`.
 
-use super::output::{chain, fail};
-use crate::cut::flows::flows;
-use crate::ring::data::DataDir;
-use crate::select::Request;
-use crate::time::Timestamp;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use super::output::{Failure, grouped, print_table};
+use super::selection::{SelectionArgs, verdict};
+use crate::cut::flows::{FlowRow, flows};
+use std::io::{self, BufWriter, Write};
 
 /// The command's arguments.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The data folder
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
     #[command(flatten)]
-    request: Request,
+    selection: SelectionArgs,
     /// JSON on standard output, one flow a line
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> ExitCode {
-    let selection = match args.request.resolve(Timestamp::now()) {
-        Ok(selection) => selection,
-        Err(e) => return fail(2, &chain(&e)),
-    };
-    let data = match DataDir::open(&args.data) {
-        Ok(data) => data,
-        Err(e) => return fail(2, &chain(&e)),
-    };
-    let (rows, coverage) = match flows(&data, &selection) {
-        Ok(found) => found,
-        Err(e) => return fail(if e.is_request() { 2 } else { 1 }, &chain(&e)),
-    };
-    let written = if args.json {
-        let mut out = BufWriter::new(std::io::stdout().lock());
-        rows.iter()
-            .try_for_each(|row| writeln!(out, "{}", serde_json::to_string(row).unwrap_or_default()))
-            .and_then(|()| out.flush())
-    } else {
-        for r in &rows {
-            let port = |p: Option<u16>| p.map_or(String::new(), |p| format!(":{p}"));
-            eprintln!(
-                "{} {} {}{} <-> {}{} {} {} to {}, {} packets ({} bytes) ->, {} packets ({} bytes) <-",
-                r.interface.escape_debug(),
-                r.proto,
-                r.a,
-                port(r.a_port),
-                r.b,
-                port(r.b_port),
-                r.community_id.as_deref().unwrap_or("-"),
-                r.first,
-                r.last,
-                r.packets_a_to_b,
-                r.bytes_a_to_b,
-                r.packets_b_to_a,
-                r.bytes_b_to_a
-            );
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let (data, selection) = args.selection.open()?;
+    let (rows, coverage) = flows(&data, &selection).map_err(|e| Failure::of(&e, e.is_request()))?;
+    if args.json {
+        match print_json_lines(&rows) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+            Err(e) => return Err(Failure::failed(format!("standard output cannot be written: {e}"))),
+            Ok(()) => {}
         }
-        Ok(())
+    } else if !rows.is_empty() {
+        print_rows(&rows);
+    }
+    Ok(verdict(&coverage, !rows.is_empty()))
+}
+
+fn print_json_lines(rows: &[FlowRow]) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for row in rows {
+        serde_json::to_writer(&mut out, row)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// Packets and bytes are sent by the first end, and received by it.
+fn print_rows(rows: &[FlowRow]) {
+    let head = [
+        "proto",
+        "end",
+        "other end",
+        "vlan",
+        "community id",
+        "interface",
+        "first",
+        "last",
+        "packets ->",
+        "<- packets",
+        "bytes ->",
+        "<- bytes",
+    ];
+    let end = |address: std::net::IpAddr, port: Option<u16>| match (address, port) {
+        (std::net::IpAddr::V6(a), Some(port)) => format!("[{a}]:{port}"),
+        (a, Some(port)) => format!("{a}:{port}"),
+        (a, None) => a.to_string(),
     };
-    match written {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return fail(1, &e.to_string()),
-        _ => {}
-    }
-    for reason in &coverage.reasons {
-        eprintln!("taploop: {reason}");
-    }
-    ExitCode::from(if rows.is_empty() {
-        3
-    } else if coverage.complete {
-        0
-    } else {
-        4
-    })
+    let lines = rows.iter().map(|r| {
+        let vlan: Vec<String> = r.vlan.iter().map(ToString::to_string).collect();
+        let mut line = vec![
+            r.proto.clone(),
+            end(r.a, r.a_port),
+            end(r.b, r.b_port),
+            if vlan.is_empty() { "-".into() } else { vlan.join(",") },
+            r.community_id.clone().unwrap_or_else(|| "-".into()),
+            r.interface.clone(),
+            r.first.to_string(),
+            r.last.to_string(),
+        ];
+        line.extend([r.packets_a_to_b, r.packets_b_to_a, r.bytes_a_to_b, r.bytes_b_to_a].map(grouped));
+        line
+    });
+    print_table(&head, &lines.collect::<Vec<_>>(), 4);
 }

@@ -1,13 +1,18 @@
 //! `taploop import`.
 
-use super::output::{chain, fail};
-use crate::import::{Options, import};
+use super::output::{Failure, NOT_WHOLE, counted, print_line, say, shown};
+use crate::import::{ImportError, Imported, Options, Progress, check_inputs, import};
 use crate::ring::data::{DataDir, Retention};
 use crate::select::{Duration, Size};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use crate::time::SECOND_NS;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::process::ExitCode;
+
+/// The smallest segment, in bytes.
+const SEGMENT_BYTES_MIN: u64 = 512;
+/// Interfaces that the closing line names.
+const NAMES_TOLD: usize = 8;
 
 /// The command's arguments.
 #[derive(clap::Args)]
@@ -27,66 +32,89 @@ pub(super) struct Args {
     /// Bytes that stay free on the disk [default: no limit]
     #[arg(long, value_name = "SIZE")]
     min_free: Option<Size>,
-    /// Bytes of a segment
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    /// Bytes of a segment, at least 512
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = segment_bytes)]
     segment_bytes: Size,
     /// Capture files; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
-/// Runs the command.
-pub(super) fn run(args: &Args) -> ExitCode {
-    if args.segment_bytes.0 < 512 {
-        return fail(2, "--segment-bytes must be at least 512");
+fn segment_bytes(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse().map_err(|e| format!("{e}"))?;
+    if size.0 < SEGMENT_BYTES_MIN {
+        return Err(format!("a segment has at least {SEGMENT_BYTES_MIN} bytes"));
     }
-    let data = match DataDir::open_or_create(&args.data) {
-        Ok(data) => data,
-        Err(e) => return fail(2, &chain(&e)),
-    };
+    Ok(size)
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let options = Options {
         interface: args.interface.clone(),
         retention: Retention {
             max_bytes: args.max_bytes.map(|s| s.0),
-            max_age_seconds: args.max_age.map(|d| d.0 / crate::time::SECOND_NS),
+            max_age_seconds: args.max_age.map(|d| d.0.div_ceil(SECOND_NS)),
             min_free_bytes: args.min_free.map(|s| s.0),
         },
         segment_bytes: args.segment_bytes.0,
     };
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let result = import(
-        &data,
-        &args.files,
-        &options,
-        &mut |p| {
-            if let Some(size) = p.size {
-                bar.set_length(size);
-            }
-            bar.set_position(p.position);
-            bar.set_message(p.file.escape_debug().to_string());
-        },
-        &mut |warning| bar.suspend(|| eprintln!("taploop: {}", warning.escape_debug())),
-    );
-    bar.finish_and_clear();
-    match result {
-        Err(e) => fail(if e.is_request() { 2 } else { 1 }, &chain(&e)),
-        Ok(done) => {
-            let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-            let names: Vec<String> = done.interfaces.iter().take(8).map(|n| n.escape_debug().to_string()).collect();
-            let more = if done.interfaces.len() > names.len() { ", ..." } else { "" };
-            eprintln!(
-                "{} from {} into {}{}{}{}",
-                plural(done.packets, "packet"),
-                plural(done.files, "file"),
-                plural(done.interfaces.len() as u64, "interface"),
-                if names.is_empty() { String::new() } else { format!(" ({}{more})", names.join(", ")) },
-                if done.clamped_times > 0 { format!("; {} clamped", plural(done.clamped_times, "time")) } else { String::new() },
-                if done.damaged_files > 0 { format!("; {} damaged", plural(done.damaged_files, "file")) } else { String::new() },
-            );
-            ExitCode::from(if done.damaged_files > 0 { 4 } else { 0 })
+    // A mistyped file leaves no data folder behind, and no half of what was asked for.
+    check_inputs(&args.files).map_err(ImportError::from).map_err(|e| Failure::of(&e, e.is_request()))?;
+    let data = DataDir::open_or_create(&args.data)?;
+    let bar = if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+    let mut current = String::new();
+    let mut progress = |p: &Progress| {
+        if bar.is_hidden() {
+            return;
         }
+        if current != p.file {
+            current.clone_from(&p.file);
+            bar.reset();
+            bar.set_style(style(p.size.is_some()));
+        }
+        match p.size {
+            Some(size) => bar.set_length(size),
+            None => bar.unset_length(),
+        }
+        bar.set_position(p.position);
+        bar.set_message(format!("{}, {}", shown(&p.file), counted(p.packets, "packet")));
+    };
+    let mut warn = |text: String| bar.suspend(|| say(&text));
+    let imported = import(&data, &args.files, &options, &mut progress, &mut warn);
+    bar.finish_and_clear();
+    let imported = imported.map_err(|e| Failure::of(&e, e.is_request()))?;
+    print_line(&summary(&imported));
+    Ok(if imported.damaged_files > 0 { NOT_WHOLE } else { 0 })
+}
+
+fn style(has_size: bool) -> ProgressStyle {
+    let template =
+        if has_size { "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {wide_msg}" } else { "{bytes} {wide_msg}" };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn summary(done: &Imported) -> String {
+    let interfaces = done.interfaces.len();
+    let names: Vec<String> = done.interfaces.iter().take(NAMES_TOLD).map(|n| shown(n)).collect();
+    let more = if interfaces > names.len() { ", ..." } else { "" };
+    let mut text = format!(
+        "{} from {} into {}",
+        counted(done.packets, "packet"),
+        counted(done.files, "file"),
+        counted(interfaces as u64, "interface"),
+    );
+    if !names.is_empty() {
+        text.push_str(&format!(" ({}{more})", names.join(", ")));
     }
+    if done.clamped_times > 0 {
+        text.push_str(&format!("; {} out of range, clamped", counted(done.clamped_times, "time")));
+    }
+    if done.damaged_files > 0 {
+        text.push_str(&format!(
+            "; {}, of which what came before the damage is kept",
+            counted(done.damaged_files, "damaged file")
+        ));
+    }
+    text
 }

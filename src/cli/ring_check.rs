@@ -1,11 +1,10 @@
 //! `taploop ring check`.
 
-use super::output::{chain, fail};
+use super::output::{FAILED, Failure, counted, print_line, shown};
+use super::target::print_json;
 use crate::ring::check::check;
 use crate::ring::data::DataDir;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// The command's arguments.
 #[derive(clap::Args)]
@@ -22,27 +21,24 @@ pub(super) struct Args {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> ExitCode {
-    let report = match DataDir::open(&args.data).and_then(|data| check(&data, args.repair)) {
-        Ok(report) => report,
-        Err(e) => return fail(2, &chain(&e)),
-    };
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let report = DataDir::open(&args.data).and_then(|data| check(&data, args.repair))?;
     if args.json {
-        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-        if let Err(e) = writeln!(std::io::stdout(), "{text}") {
-            return fail(1, &e.to_string());
-        }
+        print_json(&report)?;
     }
     for f in &report.findings {
         let mended = if f.mended { " (mended)" } else { "" };
-        eprintln!("{}: {}: {}{mended}", f.interface.escape_debug(), f.file.escape_debug(), f.problem.escape_debug());
+        print_line(&format!("{}: {}: {}{mended}", shown(&f.interface), shown(&f.file), shown(&f.problem)));
     }
     let left = report.findings.iter().filter(|f| !f.mended).count();
-    match (report.clean, left) {
-        (true, _) => eprintln!("no damage"),
-        (false, 0) => eprintln!("all that was found is mended"),
-        (false, _) if args.repair => eprintln!("{left} findings could not be mended"),
-        (false, _) => eprintln!("{left} findings: `taploop ring check --repair` mends what can be mended"),
-    }
-    ExitCode::from(u8::from(left > 0))
+    let findings = counted(left as u64, "finding");
+    print_line(&match (report.clean, left) {
+        (true, _) => "no damage".to_string(),
+        (false, 0) => "all that was found is mended".to_string(),
+        (false, _) if args.repair => format!("{findings} could not be mended"),
+        (false, _) => {
+            format!("{findings}: `taploop ring check --data {} --repair` mends what can be mended", args.data.display())
+        }
+    });
+    Ok(if left > 0 { FAILED } else { 0 })
 }

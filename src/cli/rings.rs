@@ -1,13 +1,13 @@
 //! `taploop rings`.
 
-use super::output::{chain, fail};
+use super::output::{FAILED, Failure, chain, grouped, print_line, print_table, rough, say, size};
+use super::target::print_json;
 use crate::ring::data::{DataDir, Retention};
+use crate::ring::forecast::Forecast;
 use crate::ring::snapshot::{ReadContext, RingError, RingReader};
-use crate::time::{SECOND_NS, Timestamp};
+use crate::time::Timestamp;
 use serde::Serialize;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// The command's arguments.
 #[derive(clap::Args)]
@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct Ring {
     interface: String,
     segments: u64,
     growing_segments: u64,
@@ -35,88 +35,105 @@ struct Row {
     drops: u64,
     damaged_segments: u64,
     retention: Retention,
-    forecast: String,
+    forecast: Option<Forecast>,
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> ExitCode {
-    let data = match DataDir::open(&args.data) {
-        Ok(data) => data,
-        Err(e) => return fail(2, &chain(&e)),
-    };
-    let interfaces = match data.interfaces() {
-        Ok(interfaces) => interfaces,
-        Err(e) => return fail(1, &chain(&e)),
-    };
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let data = DataDir::open(&args.data)?;
     let context = ReadContext::default();
-    let mut rows = Vec::new();
-    for interface in interfaces {
-        match row(&data, &interface, &context) {
-            Ok(row) => rows.push(row),
-            Err(e) => return fail(1, &chain(&e)),
+    let mut rings = Vec::new();
+    let mut status = 0;
+    for interface in data.interfaces()? {
+        match look(&data, &interface, &context) {
+            Ok(ring) => rings.push(ring),
+            Err(e) => {
+                say(&format!("the ring of interface {interface} cannot be read: {}", chain(&e)));
+                status = FAILED;
+            }
         }
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&rows).unwrap_or_default();
-        return match writeln!(std::io::stdout(), "{text}") {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => fail(1, &e.to_string()),
-            _ => ExitCode::SUCCESS,
-        };
+        print_json(&rings)?;
+    } else if rings.is_empty() && status == 0 {
+        print_line(&format!("nothing was imported yet: `taploop import --data {} FILE`", args.data.display()));
+    } else {
+        print_rings(&rings);
     }
-    if rows.is_empty() {
-        eprintln!("nothing was imported yet: `taploop import --data {} FILE`", args.data.display());
+    if status != 0 {
+        say(&format!("`taploop ring check --data {} --repair` mends what can be mended", args.data.display()));
     }
-    for r in rows {
-        let time = |t: Option<Timestamp>| t.map_or("-".to_string(), |t| t.to_string());
-        eprintln!(
-            "{}: {} packets in {} segments ({} growing), {} bytes (index {}), first {}, last {}, complete to {}, {} drops, {} damaged; {}",
-            r.interface.escape_debug(),
-            r.packets,
-            r.segments,
-            r.growing_segments,
-            r.bytes,
-            r.index_bytes,
-            time(r.first_packet),
-            time(r.last_packet),
-            r.complete_to,
-            r.drops,
-            r.damaged_segments,
-            r.forecast
-        );
-    }
-    ExitCode::SUCCESS
+    Ok(status)
 }
 
-fn row(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Row, RingError> {
+fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Ring, RingError> {
     let ring = RingReader::open(data, interface, context)?;
     let held = ring.held()?;
-    let s = held.summary;
-    let retention = ring.info().retention;
-    let bytes = s.data_bytes + s.index_bytes;
-    let span = s.arrived_last.since(s.arrived_first) / SECOND_NS;
-    let forecast = match retention.max_bytes {
-        None if retention.max_age_seconds.is_none() && retention.min_free_bytes.is_none() => "no limit set".to_string(),
-        Some(max) if bytes > 0 && span > 0 => {
-            let left = max.saturating_sub(bytes) / (bytes / span).max(1);
-            format!("at the rate held, the limit of {max} bytes is reached in {left} s")
-        }
-        Some(max) => format!("limit {max} bytes"),
-        None => "limited by age or free space".to_string(),
-    };
-    Ok(Row {
+    let sum = held.summary;
+    Ok(Ring {
         interface: ring.interface().to_string(),
-        segments: s.segments,
+        segments: sum.segments,
         growing_segments: held.growing,
-        packets: s.packets,
-        bytes,
-        data_bytes: s.data_bytes,
-        index_bytes: s.index_bytes,
+        packets: sum.packets,
+        bytes: sum.data_bytes.saturating_add(sum.index_bytes),
+        data_bytes: sum.data_bytes,
+        index_bytes: sum.index_bytes,
         first_packet: held.first,
         last_packet: held.last,
         complete_to: held.complete_to,
-        drops: s.drops,
-        damaged_segments: s.damaged,
-        retention,
-        forecast,
+        drops: sum.drops,
+        damaged_segments: sum.damaged,
+        retention: ring.info().retention,
+        forecast: ring.forecast(&held, Timestamp::now())?,
     })
+}
+
+fn forecast_text(retention: &Retention, forecast: Option<&Forecast>) -> String {
+    let Some(f) = forecast else {
+        return if *retention == Retention::default() { "no limit" } else { "empty" }.to_string();
+    };
+    let keeps = f.keeps_seconds.map(|s| format!("keeps about {}", rough(s)));
+    let oldest = match f.oldest_dropped_in_seconds {
+        Some(0) => Some("the oldest is dropped as new packets come".to_string()),
+        Some(s) => Some(format!("the oldest is dropped in about {}", rough(s))),
+        None if f.bytes_per_second == Some(0.0) => Some("nothing arrives, nothing is dropped".to_string()),
+        None => None,
+    };
+    let parts: Vec<String> = [keeps, oldest].into_iter().flatten().collect();
+    if parts.is_empty() { "too early to tell".to_string() } else { parts.join("; ") }
+}
+
+fn print_rings(rings: &[Ring]) {
+    let head = [
+        "interface",
+        "first packet",
+        "last packet",
+        "complete to",
+        "retention",
+        "segments",
+        "growing",
+        "packets",
+        "size",
+        "index",
+        "drops",
+        "damaged",
+    ];
+    let time = |t: Option<Timestamp>| t.map_or_else(|| "-".to_string(), |t| t.to_string());
+    let rows = rings.iter().map(|r| {
+        vec![
+            r.interface.clone(),
+            time(r.first_packet),
+            time(r.last_packet),
+            r.complete_to.to_string(),
+            forecast_text(&r.retention, r.forecast.as_ref()),
+            grouped(r.segments),
+            grouped(r.growing_segments),
+            grouped(r.packets),
+            size(r.bytes),
+            size(r.index_bytes),
+            grouped(r.drops),
+            grouped(r.damaged_segments),
+        ]
+    });
+    print_table(&head, &rows.collect::<Vec<_>>(), 7);
 }

@@ -48,14 +48,6 @@ pub enum CutError {
     /// The output.
     #[error("the cut cannot be written")]
     Write(#[source] io::Error),
-    /// The file to be written.
-    #[error("{} cannot be written", path.display())]
-    File {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 fn known_text(known: &[String]) -> String {
@@ -69,14 +61,13 @@ fn known_text(known: &[String]) -> String {
 impl CutError {
     /// Whether the request is at fault.
     pub fn is_request(&self) -> bool {
-        matches!(self, CutError::File { source, .. } if source.kind() == io::ErrorKind::Unsupported)
-            || matches!(
-                self,
-                CutError::UnknownInterface { .. }
-                    | CutError::Filter(_)
-                    | CutError::MixedLinkTypes(_)
-                    | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
-            )
+        matches!(
+            self,
+            CutError::UnknownInterface { .. }
+                | CutError::Filter(_)
+                | CutError::MixedLinkTypes(_)
+                | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
+        )
     }
 }
 

@@ -19,3 +19,4 @@ mod formats;
 mod hostile;
 mod live;
 mod order;
+mod output;
