@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     bar.finish_and_clear();
     let imported = imported.map_err(|e| Failure::of(&e, e.is_request()))?;
     print_line(&summary(&imported));
-    Ok(if imported.damaged_files > 0 { NOT_WHOLE } else { 0 })
+    Ok(if imported.damaged_files + imported.refused_files > 0 { NOT_WHOLE } else { 0 })
 }
 
 fn style(has_size: bool) -> ProgressStyle {
@@ -115,6 +115,9 @@ fn summary(done: &Imported) -> String {
             "; {}, of which what came before the damage is kept",
             counted(done.damaged_files, "damaged file")
         ));
+    }
+    if done.refused_files > 0 {
+        text.push_str(&format!("; {} no capture, passed over", counted(done.refused_files, "file")));
     }
     text
 }

@@ -34,7 +34,7 @@ impl Classic {
     pub(super) fn next<'a>(&mut self, source: &'a mut Source) -> io::Result<Option<Record<'a>>> {
         if !self.started {
             self.started = true;
-            return Ok(Some(Record::Section(0)));
+            return Ok(Some(Record::Section { section: 0, options: &[] }));
         }
         let layout = &self.layout;
         if !source.has(layout.record_header)? {

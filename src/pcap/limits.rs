@@ -14,7 +14,7 @@ pub const LARGE_PACKETS: [LinkType; 3] = [LinkType(231), LinkType(249), LinkType
 /// The option bytes kept of one packet, in bytes: room for two comments of the longest kind.
 pub const PACKET_OPTIONS_MAX: usize = 131_080;
 
-/// The option bytes kept of one interface description, in bytes.
+/// The option bytes kept of one interface description or section header, in bytes.
 pub const INTERFACE_OPTIONS_MAX: usize = 131_080;
 
 /// The largest block that is looked into, in bytes: a largest packet with the options of one. Unknown blocks are skipped whatever their length.

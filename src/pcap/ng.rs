@@ -5,7 +5,7 @@ use super::block::{
     SECTION_HEADER, SIMPLE_PACKET, padded,
 };
 use super::byte_order::ByteOrder;
-use super::limits::{BLOCK_MAX, INTERFACES_BYTES_MAX, INTERFACES_MAX, PACKET_OPTIONS_MAX, packet_max};
+use super::limits::{BLOCK_MAX, INTERFACE_OPTIONS_MAX, INTERFACES_BYTES_MAX, INTERFACES_MAX, PACKET_OPTIONS_MAX, packet_max};
 use super::ng_parts;
 use super::options::{self, OptionsOf};
 use super::record::{AuxiliaryKind, Counters, Damage, Grouped, Record, SourceInterface};
@@ -128,7 +128,7 @@ impl Ng {
                     return self.packet(source, kind, length, counters).map(Some);
                 }
                 INTERFACE_STATISTICS => return self.statistics(source, length, counters).map(Some),
-                SECTION_HEADER => return Ok(Some(self.section(source, length))),
+                SECTION_HEADER => return Ok(Some(self.section(source, length, counters))),
                 NAME_RESOLUTION | DECRYPTION_SECRETS => {
                     if self.auxiliary(source, kind, length, counters) {
                         let names = kind == NAME_RESOLUTION;
@@ -166,15 +166,19 @@ impl Ng {
         format!("file ends inside a packet of {} bytes", Grouped(size.into()))
     }
 
-    fn section(&mut self, source: &mut Source, length: usize) -> Record<'static> {
+    fn section(&mut self, source: &mut Source, length: usize, counters: &mut Counters) -> Record<'_> {
         let major = self.order.u16(source.at_hand(), 12);
         if major != 1 {
             return damage(source, format!("section of pcapng version {major}, which is not supported"));
         }
-        source.take(length);
+        let options = &source.take(length)[24..length - 4];
+        self.converted.clear();
+        let sound =
+            options::convert(&mut self.converted, OptionsOf::Other, self.order, options, INTERFACE_OPTIONS_MAX, |_| false);
+        counters.malformed_parts += u64::from(!sound);
         self.first_interface = self.meters.len();
         self.sections += 1;
-        Record::Section(self.sections - 1)
+        Record::Section { section: self.sections - 1, options: &self.converted }
     }
 
     fn interface(

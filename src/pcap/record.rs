@@ -31,8 +31,13 @@ pub enum AuxiliaryKind {
 /// One piece of a capture file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record<'a> {
-    /// A section begins, counted from 0. Classic pcap has one.
-    Section(u32),
+    /// A section begins. Classic pcap has one.
+    Section {
+        /// Counted from 0.
+        section: u32,
+        /// The options of its header (code, length, value, padding to 4), little-endian, without `opt_endofopt`.
+        options: &'a [u8],
+    },
     /// A packet.
     Packet {
         /// Index in the reader's list of interfaces.

@@ -5,14 +5,16 @@ use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_
 use super::disk::{DiskError, SEALS_QUEUED_MAX, Shared, ToSeal, seal_segments, write_blocks};
 use super::draft::Block;
 use super::ids::{SectionId, StreamId};
+use super::log;
 use super::mend;
 use super::name::kept_name;
+use super::sections::{self, Section};
 use super::snapshot::{OPEN_FOLDER, RingError, log_paths};
 use super::writer::{BLOCKS_QUEUED_MAX, Job, StreamOptions, StreamWriter};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +48,31 @@ pub enum RingWriteError {
     Panicked,
 }
 
+fn disk_error(ring: &Path) -> impl Fn(io::Error) -> RingWriteError + '_ {
+    |source| DiskError { path: ring.to_path_buf(), source }.into()
+}
+
+/// A section number that nothing in the ring has. Sections that no packet belongs to any more are removed on the way.
+fn next_section(ring: &Path, catalog: &CatalogWriter, logs: &[PathBuf]) -> io::Result<u32> {
+    let mut highest = catalog.live().map(|f| f.section_high.0).max().unwrap_or(0);
+    for log in logs {
+        // What a killed writer left belongs to sections that the catalogue does not know yet.
+        let published = log::read(&fs::read(log)?);
+        highest = highest.max(published.iter().flat_map(|p| &p.draft.sections).map(|s| s.1.0).max().unwrap_or(0));
+    }
+    let stored = sections::stored(ring)?;
+    highest = highest.max(stored.iter().map(|s| s.0).max().unwrap_or(0));
+    let with_sections = || catalog.live().filter(|f| f.section_high != SectionId::NONE);
+    // A segment whose first packets have no section does not say which its lowest is.
+    if logs.is_empty() && with_sections().all(|f| f.section_low != SectionId::NONE) {
+        let lowest = with_sections().map(|f| f.section_low.0).min().unwrap_or(u32::MAX);
+        for section in stored.into_iter().filter(|s| s.0 < lowest) {
+            sections::remove(ring, section)?;
+        }
+    }
+    Ok(highest.saturating_add(1))
+}
+
 type Worker = JoinHandle<Result<(), DiskError>>;
 
 /// Writes one ring. Dropping it without [`RingWriter::finish`] leaves growing segments for the next writer to mend.
@@ -55,6 +82,7 @@ pub struct RingWriter {
     spare: Arc<Mutex<Vec<Block>>>,
     next_id: Arc<AtomicU64>,
     next_section: u32,
+    unsynced: BTreeSet<SectionId>,
     workers: Vec<Worker>,
     streams: HashMap<StreamId, StreamWriter>,
     _lock: File,
@@ -87,7 +115,7 @@ impl RingWriter {
         let logs = log_paths(&ring)?;
         let in_catalog = catalog.live().map(|f| f.id).max().map_or(0, |id| id.0);
         let in_logs = logs.iter().filter_map(|p| mend::log_id(p)).max().map_or(0, |id| id.0);
-        let next_section = catalog.live().map(|f| f.section_high.0).max().unwrap_or(0) + 1;
+        let next_section = next_section(&ring, &catalog, &logs).map_err(disk(ring.clone()))?;
         let sealed: Vec<_> = catalog.live().map(|f| f.id).collect();
         let shared = Arc::new(Shared {
             ring: ring.clone(),
@@ -125,6 +153,7 @@ impl RingWriter {
             spare,
             next_id: Arc::new(AtomicU64::new(in_catalog.max(in_logs) + 1)),
             next_section,
+            unsynced: BTreeSet::new(),
             workers: vec![disk_thread, sealer],
             streams: HashMap::new(),
             _lock: lock,
@@ -142,20 +171,30 @@ impl RingWriter {
         self.streams.values_mut()
     }
 
-    /// A new section.
-    pub fn begin_section(&mut self) -> SectionId {
+    /// A new section, with what it says beside packets so far.
+    pub fn begin_section(&mut self, section: &Section) -> Result<SectionId, RingWriteError> {
+        let id = SectionId(self.next_section);
         self.next_section += 1;
-        SectionId(self.next_section - 1)
+        let described = Section { descriptions: section.descriptions.clone(), blocks: Vec::new() }.encode();
+        for blocks in [&described, &section.blocks] {
+            if !blocks.is_empty() {
+                self.add_section_blocks(id, blocks)?;
+            }
+        }
+        Ok(id)
     }
 
-    /// Keeps a name-resolution or secrets block of a section. `false`: the section is full.
-    pub fn add_section_block(&self, section: SectionId, block: &[u8]) -> Result<bool, RingWriteError> {
-        let path = super::sections::path(&self.shared.ring, section);
-        super::sections::add(&self.shared.ring, section, block).map_err(|source| DiskError { path, source }.into())
+    /// Keeps name-resolution or secrets blocks of a section. `false`: the section is full.
+    pub fn add_section_blocks(&mut self, section: SectionId, blocks: &[u8]) -> Result<bool, RingWriteError> {
+        let added = sections::add(&self.shared.ring, section, blocks).map_err(disk_error(&self.shared.ring))?;
+        self.unsynced.insert(section);
+        Ok(added)
     }
 
     /// Seals everything and waits until it is on the disk.
     pub fn finish(mut self) -> Result<(), RingWriteError> {
+        let ring = &self.shared.ring;
+        let synced = self.unsynced.iter().try_for_each(|&section| sections::sync(ring, section)).map_err(disk_error(ring));
         for stream in self.streams.values_mut() {
             // Whatever stopped the disk side is told below.
             let _ = stream.close_segment();
@@ -163,7 +202,7 @@ impl RingWriter {
         self.streams.clear();
         let (unused, _) = sync_channel(0);
         drop(std::mem::replace(&mut self.jobs, unused));
-        let mut first = Ok(());
+        let mut first = synced;
         for worker in self.workers.drain(..) {
             let result = worker.join().map_err(|_| RingWriteError::Panicked).and_then(|r| r.map_err(RingWriteError::from));
             first = first.and(result);

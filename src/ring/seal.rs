@@ -157,7 +157,9 @@ pub fn write_index(sealing: &Sealing<'_>, out: &File) -> io::Result<SegmentFacts
 fn facts(sealing: &Sealing<'_>, deep: bool, index_bytes: u64) -> SegmentFacts {
     let draft = sealing.draft;
     let flag = |on: bool, bit: u32| if on { bit } else { 0 };
-    let captured = draft.notes.iter().filter(|n| n.kind == NoteKind::Captured).map(|n: &Note| n.window).chain(draft.captured);
+    // A segment without packets is found by what its notes tell of.
+    let tells = |n: &&Note| n.kind == NoteKind::Captured || draft.packets == 0;
+    let captured = draft.notes.iter().filter(tells).map(|n: &Note| n.window).chain(draft.captured);
     let captured = captured
         .reduce(|a, b| Window { from: a.from.min(b.from), to: a.to.max(b.to) })
         .unwrap_or(Window { from: Timestamp::ZERO, to: Timestamp::ZERO });

@@ -11,9 +11,10 @@ use super::facts::SegmentFacts;
 use super::files::Files;
 use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
-use super::ids::SegmentId;
+use super::ids::{SectionId, SegmentId};
 use super::log;
 use super::page::PageCache;
+use super::sections::{self, Section};
 use super::segment::Segment;
 use crate::time::{Timestamp, Window};
 use std::collections::HashSet;
@@ -222,12 +223,9 @@ impl RingReader {
         Ok(self.held()?.summary.live > 0)
     }
 
-    /// The name-resolution and secrets blocks of a section, ready to be written; empty where it has none.
-    pub fn section_blocks(&self, section: super::ids::SectionId) -> io::Result<Vec<u8>> {
-        match fs::read(super::sections::path(&self.ring, section)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            other => other,
-        }
+    /// What is kept of a section beside its packets.
+    pub fn section(&self, section: SectionId) -> io::Result<Section> {
+        sections::read(&self.ring, section)
     }
 
     /// The ring's folder.

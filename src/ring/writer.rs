@@ -138,12 +138,7 @@ impl StreamWriter {
         if full || self.numbers.len() >= self.options.segment_flows {
             self.close_segment()?;
         }
-        if self.segment.is_none() {
-            let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
-            let reserve = self.options.reserve;
-            self.send(Job::Open { id, stream: self.stream, imported: self.options.imported, reserve })?;
-            self.segment = Some(id);
-        }
+        self.open_segment()?;
         let in_granule = self.block.data.len() - self.granule_start;
         if in_granule > 0 && in_granule + len > GRANULE_BYTES_MAX {
             self.close_granule();
@@ -158,6 +153,16 @@ impl StreamWriter {
         self.segment_bytes += len as u64;
         self.note_time(packet);
         self.note_flows(packet);
+        Ok(())
+    }
+
+    fn open_segment(&mut self) -> Result<(), WriteStopped> {
+        if self.segment.is_none() {
+            let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
+            let reserve = self.options.reserve;
+            self.send(Job::Open { id, stream: self.stream, imported: self.options.imported, reserve })?;
+            self.segment = Some(id);
+        }
         Ok(())
     }
 
@@ -286,10 +291,11 @@ impl StreamWriter {
         Ok(())
     }
 
-    /// Adds a note to the growing segment. Without one it is lost: `false`.
-    pub fn note(&mut self, note: Note) -> bool {
+    /// Adds a note to the growing segment, which is opened if there is none.
+    pub fn note(&mut self, note: Note) -> Result<(), WriteStopped> {
+        self.open_segment()?;
         self.block.notes.push(note);
-        self.segment.is_some()
+        Ok(())
     }
 
     /// Hands over what there is, so that readers see it.

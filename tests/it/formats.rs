@@ -366,3 +366,137 @@ fn an_empty_capture_is_no_fault() {
     data.import(&[&path]).expect(WHOLE);
     assert_eq!(data.cut_all().file.packets.len(), 0);
 }
+
+/// How often `text` stands in a file.
+fn count(bytes: &[u8], text: &str) -> usize {
+    bytes.windows(text.len()).filter(|w| *w == text.as_bytes()).count()
+}
+
+#[test]
+fn what_a_file_says_of_an_interface_reappears_where_its_packets_are() {
+    let p = &few()[0];
+    let mut f = PcapNg::new(Order::Little);
+    f.bytes.clear();
+    f.section(Order::Big, &[(1, b"case 42"), (2, b"a sensor box"), (3, b"Linux 6.1"), (4, b"Dumpcap 4")]);
+    let speed = 10_000_000_000_u64.to_be_bytes();
+    f.interface_with(1, 96, &[(2, b"eth0"), (3, b"the uplink"), (8, &speed), (11, b"\0tcp port 445"), (13, &[4])]);
+    f.interface_with(1, 0, &[(2, b"eth1"), (3, b"the downlink"), (12, b"its own system")]);
+    f.packet(0, p);
+    f.packet(1, p);
+    // The same interface in a later section, described otherwise.
+    f.section(Order::Little, &[]);
+    f.interface_with(1, 0, &[(2, b"eth0"), (3, b"rewired"), (1, b"after noon")]);
+    f.packet(0, p);
+    let (data, _, _) = comes_out("a.pcapng", &f.bytes, WHOLE);
+
+    let all = data.cut_all();
+    for text in ["the uplink", "the downlink", "rewired", "after noon", "tcp port 445", "its own system", "Linux 6.1"] {
+        assert_eq!(count(&all.bytes, text), 1, "{text}");
+    }
+    for text in ["case 42", "a sensor box", "captured by Dumpcap 4"] {
+        assert_eq!(count(&all.bytes, text), 2, "{text} holds for both interfaces");
+    }
+    let names: Vec<_> =
+        all.file.interfaces.iter().map(|i| String::from_utf8_lossy(i.name.as_ref().unwrap()).into_owned()).collect();
+    assert_eq!(names, ["eth0", "eth0", "eth1"], "one block for each description, of one name");
+    let path = data.file("all.pcapng", &all.bytes);
+    crate::support::tools_accept(&path, true);
+    if crate::support::has_tool("capinfos") {
+        let told = String::from_utf8_lossy(&crate::support::tool("capinfos", [&path]).stdout).into_owned();
+        for text in ["the uplink", "tcp port 445", "10000000000", "a sensor box"] {
+            assert!(told.contains(text), "no {text} in {told}");
+        }
+    }
+
+    let one = data.cut(&["--interface", "eth1"]);
+    assert_eq!((count(&one.bytes, "the downlink"), count(&one.bytes, "the uplink"), count(&one.bytes, "rewired")), (1, 0, 0));
+
+    // A cut is a capture like any other. Its two interfaces of one name are joined then, and keep what they share.
+    let (again, _, _) = comes_out("again.pcapng", &all.bytes, WHOLE);
+    let again = again.cut_all().bytes;
+    assert_eq!((count(&again, "the downlink"), count(&again, "its own system"), count(&again, "rewired")), (1, 1, 0));
+}
+
+#[test]
+fn files_that_say_the_same_make_one_interface() {
+    let data = Data::new();
+    for n in 0..3 {
+        let mut f = PcapNg::new(Order::Little);
+        f.interface_with(1, 0, &[(2, b"eth0"), (3, b"the uplink")]);
+        f.packet(0, &few()[n]);
+        data.take(&format!("{n}.pcapng"), &f.bytes);
+    }
+    let cut = data.cut_all();
+    assert_eq!((cut.file.interfaces.len(), cut.file.packets.len()), (1, 3));
+    assert_eq!(count(&cut.bytes, "the uplink"), 1);
+}
+
+#[test]
+fn interfaces_joined_under_one_name_keep_what_they_share() {
+    let p = &few()[0];
+    let mut f = PcapNg::new(Order::Little);
+    f.interface_with(1, 0, &[(3, b"uplink side"), (12, b"Linux 6.1")]);
+    f.packet(0, p);
+    f.interface_with(1, 0, &[(3, b"downlink side"), (12, b"Linux 6.1")]);
+    for _ in 0..50 {
+        f.packet(0, p);
+        f.packet(1, p);
+    }
+    let data = Data::new();
+    let path = data.file("joined.pcapng", &f.bytes);
+    data.import_with(&["--interface", "lan"], &[&path]).expect(WHOLE);
+    let cut = data.cut_all();
+    assert_eq!(cut.file.packets.len(), 101);
+    assert_eq!(count(&cut.bytes, "Linux 6.1"), 2, "of the first packet, and of those after the second interface came");
+    assert_eq!((count(&cut.bytes, "uplink side"), count(&cut.bytes, "downlink side")), (1, 0));
+    crate::support::tools_accept(&data.file("cut.pcapng", &cut.bytes), true);
+}
+
+#[test]
+fn names_and_secrets_come_with_each_interface_of_their_section() {
+    let mut f = PcapNg::new(Order::Little);
+    f.interface(1, Some(b"eth0"));
+    f.interface(1, Some(b"eth1"));
+    f.secrets("CLIENT_RANDOM early");
+    f.packet(0, &few()[0]);
+    f.secrets("CLIENT_RANDOM later");
+    f.packet(1, &few()[1]);
+    let (data, _, all) = comes_out("a.pcapng", &f.bytes, WHOLE);
+    let secrets = |file: &File| file.others.iter().filter(|b| b.kind == 10).count();
+    assert_eq!(secrets(&all), 2, "each once");
+    for interface in ["eth0", "eth1"] {
+        assert_eq!(secrets(&data.cut(&["--interface", interface]).file), 2, "{interface}");
+    }
+}
+
+#[test]
+fn every_option_of_a_packet_survives() {
+    let data = Data::new();
+    let p = &few()[0];
+    let mut f = PcapNg::new(Order::Little);
+    f.interface(1, Some(b"eth0"));
+    let packet_id = 0x1122_3344_5566_7788_u64.to_le_bytes();
+    let options: &[(u16, &[u8])] = &[
+        (1, b"one comment"),
+        (1, b"another comment"),
+        (2, &[1, 0, 0, 0]),
+        (3, &[2, 0xca, 0xfe, 0xba, 0xbe]),
+        (4, &7_u64.to_le_bytes()),
+        (5, &packet_id),
+        (6, &3_u32.to_le_bytes()),
+        (7, &[0, b'x']),
+        (2988, b"\x01\0\0\0custom text"),
+    ];
+    f.enhanced(0, p.time / 1000, p.orig_len, &p.data, options);
+    let source = f.bytes.clone();
+    data.take("options.pcapng", &source);
+    let cut = data.cut_all();
+    let mut want = Vec::new();
+    for (code, value) in options {
+        want.extend_from_slice(&code.to_le_bytes());
+        want.extend_from_slice(&u16::try_from(value.len()).unwrap().to_le_bytes());
+        want.extend_from_slice(value);
+        want.resize(want.len().next_multiple_of(4), 0);
+    }
+    assert!(cut.bytes.windows(want.len()).any(|w| w == want), "the options are there, in their order");
+}

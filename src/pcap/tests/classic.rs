@@ -31,7 +31,7 @@ fn every_magic_in_both_orders() {
                 .collect();
             assert_eq!(got.packets(), want, "{order:?} {magic:#x} {}", extra.len());
             assert_eq!(got.damage(), None);
-            assert_eq!(got.records[0], Owned::Other("Section(0)".into()));
+            assert_eq!(got.records[0], Owned::Other("Section { section: 0, options: [] }".into()));
             assert_eq!(got.interfaces[0].link_type, LinkType(1));
             assert_eq!((got.interfaces[0].snap_length, got.counters.packets), (65_535, 5));
         }

@@ -61,7 +61,7 @@ fn a_failing_machine_is_an_error_and_no_damage() {
     let zstd = zstd::encode_all(&plain[..], 1).unwrap();
     for bytes in [plain, zstd] {
         let mut reader = CaptureReader::from_reader("f", Box::new(Failing(Cursor::new(bytes)))).unwrap();
-        assert!(matches!(reader.next(), Ok(Some(Record::Section(0)))));
+        assert!(matches!(reader.next(), Ok(Some(Record::Section { section: 0, .. }))));
         assert!(matches!(reader.next(), Ok(Some(Record::Packet { .. }))));
         for _ in 0..2 {
             let error = reader.next().unwrap_err();
