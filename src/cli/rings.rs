@@ -46,7 +46,13 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let mut status = 0;
     for interface in data.interfaces()? {
         match look(&data, &interface, &context) {
-            Ok(ring) => rings.push(ring),
+            Ok((ring, damage)) => {
+                rings.push(ring);
+                if let Some(damage) = damage {
+                    say(&format!("interface {interface}: {damage}; its segments were found without it"));
+                    status = FAILED;
+                }
+            }
             Err(e) => {
                 say(&format!("the ring of interface {interface} cannot be read: {}", chain(&e)));
                 status = FAILED;
@@ -66,11 +72,12 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(status)
 }
 
-fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Ring, RingError> {
+/// What a ring holds, and what is wrong with its catalogue.
+fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring, Option<String>), RingError> {
     let ring = RingReader::open(data, interface, context)?;
     let held = ring.held()?;
     let sum = held.summary;
-    Ok(Ring {
+    let row = Ring {
         interface: ring.interface().to_string(),
         segments: sum.segments,
         growing_segments: held.growing,
@@ -85,7 +92,8 @@ fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Ring, 
         damaged_segments: sum.damaged,
         retention: ring.info().retention,
         forecast: ring.forecast(&held, Timestamp::now())?,
-    })
+    };
+    Ok((row, ring.catalog_damage().map(str::to_string)))
 }
 
 fn forecast_text(retention: &Retention, forecast: Option<&Forecast>) -> String {

@@ -172,7 +172,7 @@ impl Summary {
 }
 
 /// The stretch of time in which a segment has anything to say, both ends inside.
-fn reach(facts: &SegmentFacts) -> (Timestamp, Timestamp) {
+pub(super) fn reach(facts: &SegmentFacts) -> (Timestamp, Timestamp) {
     let captured = (facts.captured.from < facts.captured.to).then_some(facts.captured);
     let low = captured.map_or(facts.low, |w| facts.low.min(w.from));
     let high = captured.map_or(facts.high, |w| facts.high.max(w.to.saturating_sub(1)));

@@ -5,7 +5,8 @@ use super::data::{DataDir, DataError, sync_folder};
 use super::draft::SegmentDraft;
 use super::facts::SegmentFacts;
 use super::files::{Files, LazyFile};
-use super::ids::{SectionId, SegmentId};
+use super::footers::from_footers;
+use super::ids::SectionId;
 use super::mend;
 use super::page::PageCache;
 use super::ring_writer::RingWriter;
@@ -141,22 +142,6 @@ fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, Strin
     super::page::verify_all(&bytes[..bytes.len().saturating_sub(super::footer::FOOTER_LEN)]).map_err(|position| {
         (index.display().to_string(), format!("the index does not agree with its checksum at byte {position}"))
     })
-}
-
-fn from_footers(ring: &Path) -> Vec<SegmentFacts> {
-    let entries = fs::read_dir(ring).into_iter().flatten().filter_map(Result::ok);
-    let cache = Arc::new(PageCache::default());
-    let mut found: Vec<SegmentFacts> = entries
-        .filter_map(|e| {
-            let path = e.path();
-            let id = SegmentId::parse(path.file_stem()?.to_str()?).filter(|_| path.extension().is_some_and(|x| x == "idx"))?;
-            let files = Arc::new(Files::default());
-            let index = SealedIndex::open(LazyFile::new(path, files), 0, cache.clone()).ok()?;
-            Some(index.footer().facts).filter(|f| f.id == id)
-        })
-        .collect();
-    found.sort_by_key(|f| f.id);
-    found
 }
 
 /// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.

@@ -10,6 +10,7 @@ pub mod error;
 pub mod facts;
 pub mod files;
 pub mod footer;
+mod footers;
 pub mod forecast;
 pub mod granule;
 pub mod hint;

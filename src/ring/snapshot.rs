@@ -3,12 +3,13 @@
 //! The folder of growing segments is listed before the catalogue is opened: a segment that is sealed in between is then found in the
 //! catalogue, and one that is found in both counts as sealed.
 
-use super::catalog::{CatalogError, CatalogReader, Summary};
+use super::catalog::{CatalogError, CatalogReader, Summary, reach};
 use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info};
 use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::Files;
+use super::footers::from_footers;
 use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
 use super::ids::{SectionId, SegmentId};
@@ -21,7 +22,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The folder of growing segments' logs, in a ring's folder.
 pub const OPEN_FOLDER: &str = "open";
@@ -72,6 +73,8 @@ pub struct RingReader {
     catalog: Option<CatalogReader>,
     growing: Vec<(SegmentFacts, Arc<SegmentDraft>)>,
     complete_to: Option<Timestamp>,
+    /// What is wrong with the catalogue, once that was met, and the segments that were found without it.
+    without_catalog: OnceLock<(String, Vec<SegmentFacts>)>,
     context: ReadContext,
 }
 
@@ -110,16 +113,20 @@ impl RingReader {
             complete_to = Some(complete_to.map_or(complete, |c| c.min(complete)));
             growing.push((growing_facts(&published.draft), Arc::new(published.draft)));
         }
+        let without_catalog = OnceLock::new();
         let catalog = match CatalogReader::open(&ring) {
             Ok(catalog) => Some(catalog),
             Err(CatalogError::Missing) => None,
+            Err(e @ CatalogError::Damaged(_)) => {
+                without_catalog.get_or_init(|| (e.to_string(), from_footers(&ring)));
+                None
+            }
             Err(source) => return Err(RingError::Catalog { ring, source }),
         };
-        let mut reader = RingReader { ring, info, catalog, growing, complete_to, context: context.clone() };
+        let mut reader = RingReader { ring, info, catalog, growing, complete_to, without_catalog, context: context.clone() };
         if !reader.growing.is_empty() {
-            let newest = reader.catalog.as_ref().map(CatalogReader::newest).transpose();
-            let newest = newest.map_err(|source| RingError::Catalog { ring: reader.ring.clone(), source })?;
-            let sealed: HashSet<SegmentId> = newest.unwrap_or_default().iter().map(|f| f.id).collect();
+            let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
+            let sealed: HashSet<SegmentId> = newest.iter().map(|f| f.id).collect();
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
             if reader.growing.is_empty() {
                 reader.complete_to = None;
@@ -139,9 +146,33 @@ impl RingReader {
     }
 
     fn sealed_in(&self, window: &Window) -> Result<Vec<SegmentFacts>, RingError> {
-        let Some(catalog) = &self.catalog else { return Ok(Vec::new()) };
-        let found = catalog.segments_in(window).map_err(|source| RingError::Catalog { ring: self.ring.clone(), source })?;
-        Ok(found.into_iter().map(|(_, f)| f).collect())
+        self.ask_catalog(
+            |catalog| Ok(catalog.segments_in(window)?.into_iter().map(|(_, f)| f).collect()),
+            |all| all.iter().filter(|f| window.touches(reach(f).0, reach(f).1)).copied().collect(),
+        )
+    }
+
+    /// Asks the catalogue, or the segments themselves where it is damaged.
+    fn ask_catalog<R>(
+        &self,
+        ask: impl FnOnce(&CatalogReader) -> Result<R, CatalogError>,
+        without: impl FnOnce(&[SegmentFacts]) -> R,
+    ) -> Result<R, RingError> {
+        let Some(catalog) = self.catalog.as_ref().filter(|_| self.without_catalog.get().is_none()) else {
+            return Ok(without(self.without_catalog.get().map_or(&[], |w| &w.1)));
+        };
+        match ask(catalog) {
+            Ok(answer) => Ok(answer),
+            Err(e @ CatalogError::Damaged(_)) => {
+                Ok(without(&self.without_catalog.get_or_init(|| (e.to_string(), from_footers(&self.ring))).1))
+            }
+            Err(source) => Err(RingError::Catalog { ring: self.ring.clone(), source }),
+        }
+    }
+
+    /// What is wrong with the catalogue, as far as it was looked at; the segments were found without it.
+    pub fn catalog_damage(&self) -> Option<&str> {
+        self.without_catalog.get().map(|w| &*w.0)
     }
 
     /// The segments that have packets in the window or for which capture ran in it, lowest time first.
@@ -179,10 +210,12 @@ impl RingReader {
 
     /// What the ring holds.
     pub fn held(&self) -> Result<Held, RingError> {
-        let mut summary = match &self.catalog {
-            Some(catalog) => catalog.summary().map_err(|source| RingError::Catalog { ring: self.ring.clone(), source })?,
-            None => Summary::EMPTY,
+        let sum = |all: &[SegmentFacts]| {
+            let mut sum = Summary::EMPTY;
+            all.iter().for_each(|f| sum.add(f));
+            sum
         };
+        let mut summary = self.ask_catalog(CatalogReader::summary, sum)?;
         for (facts, _) in &self.growing {
             summary.add(facts);
         }
@@ -194,8 +227,7 @@ impl RingReader {
 
     /// How long its limits let packets stay.
     pub fn forecast(&self, held: &Held, now: Timestamp) -> Result<Option<Forecast>, RingError> {
-        let last = self.catalog.as_ref().map_or(Ok(Vec::new()), CatalogReader::newest);
-        let last = last.map_err(|source| RingError::Catalog { ring: self.ring.clone(), source })?;
+        let last = self.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
         let recent: Vec<_> = last.iter().chain(self.growing.iter().map(|(f, _)| f)).map(|f| (f.arrived, f.bytes())).collect();
         let free = free_bytes(&self.ring);
         let (retention, oldest) = (self.info.retention, held.summary.arrived_first);
