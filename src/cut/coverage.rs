@@ -1,5 +1,8 @@
 //! Coverage: what an answer rests on, and why it is not whole where it is not.
 
+use crate::ring::catalog::CATALOG_FILE;
+use crate::ring::error::SegmentError;
+use crate::ring::granule::GranuleEntry;
 use crate::ring::note::NoteKind;
 use crate::ring::snapshot::{Held, RingError, RingReader};
 use crate::select::Selection;
@@ -29,6 +32,19 @@ pub enum ReasonKind {
     IoError,
     /// As many as asked for were given.
     LimitReached,
+    /// Kept back on purpose. Nothing gives this reason yet.
+    ByPolicy,
+}
+
+/// Where in which file something is damaged or cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DamagedBytes {
+    /// The file.
+    pub file: String,
+    /// The first byte that cannot be relied on, where that is known.
+    pub from_byte: Option<u64>,
+    /// The byte after the last, where that is known.
+    pub to_byte: Option<u64>,
 }
 
 /// One stretch that cannot be given.
@@ -42,8 +58,39 @@ pub struct Reason {
     pub from: Option<Timestamp>,
     /// Up to when.
     pub to: Option<Timestamp>,
+    /// Which bytes, where a file is to blame.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<DamagedBytes>,
     /// The rest, for people.
     pub detail: String,
+}
+
+impl Reason {
+    /// What an error with a segment costs: a granule where it is that, else all of `span`.
+    pub fn of(e: &SegmentError, interface: &str, span: Option<(Timestamp, Timestamp)>, granule: Option<&GranuleEntry>) -> Reason {
+        let reason = match e {
+            SegmentError::Gone(path) if path.with_extension("idx").exists() || path.with_extension("pcapng").exists() => {
+                ReasonKind::Damaged
+            }
+            SegmentError::Gone(_) => ReasonKind::DroppedDuringCut,
+            SegmentError::Damaged { .. } => ReasonKind::Damaged,
+            SegmentError::Io { .. } => ReasonKind::IoError,
+        };
+        let (path, position) = match e {
+            SegmentError::Gone(path) | SegmentError::Io { path, .. } => (path, None),
+            SegmentError::Damaged { path, position, .. } => (path, Some(*position)),
+        };
+        let from_byte = granule.map(|g| g.stored_offset).or(position);
+        let to_byte = granule.map(|g| g.stored_offset + u64::from(g.stored_len));
+        Reason {
+            reason,
+            interface: interface.to_string(),
+            from: span.map(|s| s.0),
+            to: span.map(|s| s.1.saturating_add(1)),
+            bytes: Some(DamagedBytes { file: path.display().to_string(), from_byte, to_byte }),
+            detail: e.to_string(),
+        }
+    }
 }
 
 /// One line for people.
@@ -133,24 +180,43 @@ impl Coverage {
             // Imported captures of another time say nothing about this one, unless they were asked by name.
             let speaks = touches(held) || !any_touches || !selection.interfaces.is_empty() || ring.has_live_segments()?;
             if speaks {
-                interface.drops = coverage.ring_reasons(selection, ring, held)?;
+                coverage.ring_reasons(selection, ring, held)?;
+            }
+            interface.drops = coverage.drops(&window, ring)?;
+            if let Some(damage) = ring.catalog_damage() {
+                let file = ring.path().join(CATALOG_FILE).display().to_string();
+                coverage.add(Reason {
+                    reason: ReasonKind::Damaged,
+                    interface: ring.interface().to_string(),
+                    from: None,
+                    to: None,
+                    bytes: Some(DamagedBytes { file, from_byte: None, to_byte: None }),
+                    detail: format!("{damage}; its segments were found without it: `taploop ring check --repair` makes it anew"),
+                });
             }
             coverage.interfaces.push(interface);
         }
         Ok(coverage)
     }
 
-    fn ring_reasons(&mut self, selection: &Selection, ring: &RingReader, held: &Held) -> Result<u64, RingError> {
+    fn ring_reasons(&mut self, selection: &Selection, ring: &RingReader, held: &Held) -> Result<(), RingError> {
         let window = selection.window;
         let mut add = |reason, from: Timestamp, to: Timestamp, detail: &str| {
             let (from, to) = (Some(from).filter(|t| *t != Timestamp::ZERO), Some(to).filter(|t| *t != Timestamp::MAX));
-            self.reasons.push(Reason { reason, interface: ring.interface().to_string(), from, to, detail: detail.into() });
+            self.reasons.push(Reason {
+                reason,
+                interface: ring.interface().to_string(),
+                from,
+                to,
+                bytes: None,
+                detail: detail.into(),
+            });
         };
         let Some((first, last)) = held.first.zip(held.last) else {
             if selection.from_given || selection.to_given {
                 add(ReasonKind::NotCaptured, window.from, window.to, "no packets are held");
             }
-            return Ok(0);
+            return Ok(());
         };
         let mut inside = Window { from: window.from.max(first), to: window.to.min(last.saturating_add(1)) };
         if selection.from_given && window.from < first {
@@ -174,15 +240,33 @@ impl Coverage {
                 add(ReasonKind::NotCaptured, at, inside.to, "capture did not run");
             }
         }
+        Ok(())
+    }
+
+    /// The drops that are recorded in the window.
+    fn drops(&mut self, window: &Window, ring: &RingReader) -> Result<u64, RingError> {
         let mut drops = 0;
-        for facts in ring.segments_in(&window)?.iter().filter(|f| f.drops > 0) {
-            let Ok(notes) = ring.open_segment(facts).and_then(|s| s.notes()) else { continue };
+        for facts in ring.segments_in(window)?.iter().filter(|f| f.drops > 0) {
+            let notes = match ring.open_segment(facts).and_then(|s| s.notes()) {
+                Ok(notes) => notes,
+                Err(e) => {
+                    self.add(Reason::of(&e, ring.interface(), Some((facts.low, facts.high)), None));
+                    continue;
+                }
+            };
             for note in notes {
                 let NoteKind::Drops { os, interface } = note.kind else { continue };
-                if let Some(part) = note.window.intersect(&window) {
-                    drops = os.saturating_add(interface).saturating_add(drops);
-                    let detail = format!("{} packets were dropped before they were recorded", os.saturating_add(interface));
-                    add(ReasonKind::KernelDrops, part.from, part.to, &detail);
+                if let Some(part) = note.window.intersect(window) {
+                    let lost = os.saturating_add(interface);
+                    drops = lost.saturating_add(drops);
+                    self.add(Reason {
+                        reason: ReasonKind::KernelDrops,
+                        interface: ring.interface().to_string(),
+                        from: Some(part.from).filter(|t| *t != Timestamp::ZERO),
+                        to: Some(part.to).filter(|t| *t != Timestamp::MAX),
+                        bytes: None,
+                        detail: format!("{lost} packets were dropped before they were recorded"),
+                    });
                 }
             }
         }

@@ -68,7 +68,7 @@ pub fn merge<B>(
             let mut source = match made {
                 Ok(source) => source,
                 Err(e) => {
-                    coverage.add(reason_of(&e, reader.interface(), Some((facts.low, facts.high))));
+                    coverage.add(Reason::of(&e, reader.interface(), Some((facts.low, facts.high)), None));
                     continue;
                 }
             };
@@ -113,25 +113,7 @@ pub fn merge<B>(
 }
 
 fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule: Option<&GranuleEntry>) {
-    coverage.add(reason_of(e, reader.interface(), granule.map(|g| (g.low, g.high))));
-}
-
-fn reason_of(e: &SegmentError, interface: &str, span: Option<(Timestamp, Timestamp)>) -> Reason {
-    let reason = match e {
-        SegmentError::Gone(path) if path.with_extension("idx").exists() || path.with_extension("pcapng").exists() => {
-            ReasonKind::Damaged
-        }
-        SegmentError::Gone(_) => ReasonKind::DroppedDuringCut,
-        SegmentError::Damaged { .. } => ReasonKind::Damaged,
-        SegmentError::Io { .. } => ReasonKind::IoError,
-    };
-    Reason {
-        reason,
-        interface: interface.to_string(),
-        from: span.map(|s| s.0),
-        to: span.map(|s| s.1.saturating_add(1)),
-        detail: e.to_string(),
-    }
+    coverage.add(Reason::of(e, reader.interface(), granule.map(|g| (g.low, g.high)), granule));
 }
 
 /// A judge for each link type. Where the filter cannot be used nothing matches and coverage says so; where it can be used for none that is an error.
@@ -156,6 +138,7 @@ pub fn judges(
             interface: String::new(),
             from: None,
             to: None,
+            bytes: None,
             detail: r.to_string(),
         });
     }

@@ -167,6 +167,7 @@ fn is_full(selection: &Selection, packets: u64, bytes: u64, taken: &merge::Taken
             interface: String::new(),
             from: Some(taken.packet.time),
             to: None,
+            bytes: None,
             detail,
         });
     }

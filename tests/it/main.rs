@@ -13,6 +13,7 @@ mod support;
 
 mod cli;
 mod corpus;
+mod coverage;
 mod damage;
 mod faults;
 mod formats;

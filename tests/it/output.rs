@@ -58,7 +58,7 @@ fn a_cut_that_is_interrupted_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_ring_that_cannot_be_read_does_not_hide_the_others() {
+fn a_damaged_catalogue_hides_nothing() {
     let data = Data::new();
     for name in ["eth0", "eth1", "eth2"] {
         data.take(&format!("{name}.pcapng"), &pcapng(name, &few()));
@@ -70,8 +70,13 @@ fn a_ring_that_cannot_be_read_does_not_hide_the_others() {
         let told = String::from_utf8_lossy(&out.stdout) + &*out.stderr;
         assert!(told.contains("eth0") && told.contains("eth2"), "{told}");
     }
+    // The segments answer without it.
+    let cut = data.cut_all().expect(NOT_WHOLE);
+    assert_eq!((cut.file.packets.len(), cut.reasons()), (15, vec!["damaged".to_owned()]));
+    assert!(cut.coverage.to_string().contains("eth1/catalog"), "{}", cut.coverage);
     data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
     assert_eq!(data.rings().len(), 3);
+    data.cut_all().expect(WHOLE);
 }
 
 #[test]
