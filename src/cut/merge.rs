@@ -113,6 +113,9 @@ pub fn merge<B>(
 }
 
 fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule: Option<&GranuleEntry>) {
+    if granule.is_some_and(|g| !coverage.selection.window.touches(g.low, g.high)) {
+        return; // read ahead in one run with what was asked for: nothing in the window is missing
+    }
     coverage.add(Reason::of(e, reader.interface(), granule.map(|g| (g.low, g.high)), granule));
 }
 
