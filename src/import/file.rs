@@ -274,7 +274,7 @@ impl ImportedFile<'_> {
         *seen = (seen.0 + os, seen.1 + own);
         let to = window.to.saturating_add(1);
         let note = Note { window: Window { from: window.from.min(to), to }, kind: NoteKind::Drops { os, interface: own } };
-        if os + own > 0
+        if (os, own) != (0, 0)
             && let Some(source) = self.source(interface)
         {
             let (ring, stream) = (source.ring.clone(), source.stream());

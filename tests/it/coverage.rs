@@ -73,6 +73,24 @@ fn drops_show_in_rings_and_in_their_window() {
 }
 
 #[test]
+fn a_count_of_drops_that_cannot_be_is_no_fault_of_ours() {
+    let mut f = PcapNg::new(Order::Little);
+    f.interface(1, Some(b"eth0"));
+    packets(2).iter().for_each(|p| f.packet(0, p));
+    let all = u64::MAX.to_le_bytes();
+    for _ in 0..2 {
+        f.block(5, &[0; 12], &[(5, &all), (7, &all)]);
+        f.interface(1, Some(b"eth0"));
+    }
+    let data = Data::new();
+    data.take("drops.pcapng", &f.bytes);
+    data.take("again.pcapng", &f.bytes);
+    assert_eq!(data.rings()[0].json["drops"], u64::MAX);
+    assert_eq!(data.cut_all().file.packets.len(), 4);
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+}
+
+#[test]
 fn truncated_packets_are_counted() {
     let mut all = packets(4);
     all[1].data.truncate(100);
