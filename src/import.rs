@@ -52,7 +52,7 @@ pub struct Progress {
 }
 
 /// What an import did.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Imported {
     /// Packets of all files.
     pub packets: u64,
@@ -66,12 +66,14 @@ pub struct Imported {
     pub clamped_times: u64,
     /// The interfaces that got packets.
     pub interfaces: BTreeSet<String>,
+    /// Files that could not be read as captures, or whose disk would not give them to their end, and why. They do not keep the others out.
+    pub refused: Vec<ImportError>,
 }
 
 /// Why an import failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A file cannot be read as a capture. Files before it were imported.
+    /// A file cannot be read as a capture.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Reading a file failed.
@@ -93,7 +95,7 @@ impl ImportError {
     }
 }
 
-/// Imports files in turn. What came before a damage or an error is kept.
+/// Imports files in turn. What came before a damage or an error is kept, and a file that cannot be read does not stop the others.
 pub fn import(
     data: &DataDir,
     files: &[PathBuf],
@@ -111,7 +113,13 @@ pub fn import(
         .as_deref()
         .map_or(Ok(()), |name| lock(&rings).ring(&kept_name(name)).map(|_| ()).map_err(ImportError::from));
     for file in files {
-        result = result.and_then(|()| import_file(&rings, file, options, &mut done, progress, warn));
+        if result.is_err() {
+            break;
+        }
+        match import_file(&rings, file, options, &mut done, progress, warn) {
+            Err(e @ (ImportError::Open(_) | ImportError::Read(_))) => done.refused.push(e),
+            other => result = other,
+        }
     }
     drop(ticker);
     let closed = lock(&rings).finish();

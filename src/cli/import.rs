@@ -1,7 +1,7 @@
 //! `taploop import`.
 
 use super::output::{chain, fail};
-use crate::import::{Options, import};
+use crate::import::{ImportError, Imported, Options, import};
 use crate::ring::data::{DataDir, Retention};
 use crate::select::{Duration, Size};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -76,6 +76,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(done) => {
             let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
             let names: Vec<String> = done.interfaces.iter().take(8).map(|n| n.escape_debug().to_string()).collect();
+            for e in &done.refused {
+                fail(2, &chain(e));
+            }
+            if done.files == 0 && !done.refused.is_empty() {
+                return status(&done);
+            }
             let more = if done.interfaces.len() > names.len() { ", ..." } else { "" };
             eprintln!(
                 "{} from {} into {}{}{}{}",
@@ -86,7 +92,19 @@ pub(super) fn run(args: &Args) -> ExitCode {
                 if done.clamped_times > 0 { format!("; {} clamped", plural(done.clamped_times, "time")) } else { String::new() },
                 if done.damaged_files > 0 { format!("; {} damaged", plural(done.damaged_files, "file")) } else { String::new() },
             );
-            ExitCode::from(if done.damaged_files > 0 { 4 } else { 0 })
+            status(&done)
         }
     }
+}
+
+fn status(done: &Imported) -> ExitCode {
+    ExitCode::from(if !done.refused.iter().all(ImportError::is_request) {
+        1
+    } else if !done.refused.is_empty() {
+        2
+    } else if done.damaged_files > 0 {
+        4
+    } else {
+        0
+    })
 }
