@@ -119,9 +119,7 @@ fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule:
 
 fn reason_of(e: &SegmentError, reader: &RingReader, span: Option<(Timestamp, Timestamp)>) -> Reason {
     let reason = match e {
-        SegmentError::Gone(path) if path.with_extension("idx").exists() || path.with_extension("pcapng").exists() => {
-            ReasonKind::Damaged
-        }
+        SegmentError::Gone(path) if reader.still_holds(path, span) => ReasonKind::Damaged,
         SegmentError::Gone(_) => ReasonKind::DroppedDuringCut,
         SegmentError::Damaged { .. } => ReasonKind::Damaged,
         SegmentError::Io { .. } => ReasonKind::IoError,
