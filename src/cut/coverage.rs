@@ -170,8 +170,9 @@ impl Coverage {
                 }
                 at = at.max(captured.to);
             }
-            if at < inside.to && held.growing == 0 {
-                add(ReasonKind::NotCaptured, at, inside.to, "capture did not run");
+            let end = inside.to.min(held.complete_to);
+            if at < end {
+                add(ReasonKind::NotCaptured, at, end, "capture did not run");
             }
         }
         let mut drops = 0;

@@ -6,7 +6,7 @@ use super::draft::{Block, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
 use super::hint::ENTERPRISE_NUMBER;
 use super::ids::{SegmentId, SensorId, StreamId};
-use super::log::{self, LogState, STATE_AT};
+use super::log::{self, LogState, STATE_AT, STATE_LEN};
 use super::note::NoteKind;
 use super::seal::{Sealing, write_index};
 use super::snapshot::OPEN_FOLDER;
@@ -92,11 +92,13 @@ pub(super) fn write_blocks(
     spare: &Mutex<Vec<Block>>,
 ) -> Result<(), DiskError> {
     let mut open: HashMap<SegmentId, Open> = HashMap::new();
+    let mut complete: HashMap<StreamId, Timestamp> = HashMap::new();
     let mut record = Vec::new();
     for job in jobs {
         match job {
             Job::Open { id, stream, imported, reserve } => {
-                open.insert(id, open_segment(shared, id, stream, imported, reserve)?);
+                let complete_to = complete.get(&stream).copied();
+                open.insert(id, open_segment(shared, id, stream, imported, reserve, complete_to)?);
             }
             Job::Block { id, mut block } => {
                 let Some(segment) = open.get_mut(&id) else { continue };
@@ -108,6 +110,7 @@ pub(super) fn write_blocks(
             }
             Job::State { id, complete_to, captured } => {
                 let Some(segment) = open.get_mut(&id) else { continue };
+                complete.insert(segment.draft.stream, complete_to);
                 segment.draft.captured = Some(captured);
                 segment.state += 1;
                 let state = LogState { sequence: segment.state, complete_to, captured };
@@ -152,7 +155,14 @@ pub(super) fn segment_head(sensor: SensorId, interface: &str, id: SegmentId, str
     head
 }
 
-fn open_segment(shared: &Shared, id: SegmentId, stream: StreamId, imported: bool, reserve: u64) -> Result<Open, DiskError> {
+fn open_segment(
+    shared: &Shared,
+    id: SegmentId,
+    stream: StreamId,
+    imported: bool,
+    reserve: u64,
+    complete_to: Option<Timestamp>,
+) -> Result<Open, DiskError> {
     let head = segment_head(shared.sensor, &shared.interface, id, stream);
     let mut draft = SegmentDraft::new(shared.sensor, id, stream, head.len() as u64);
     draft.imported = imported;
@@ -162,7 +172,14 @@ fn open_segment(shared: &Shared, id: SegmentId, stream: StreamId, imported: bool
     let (log_path, data_path) = (log_path(&shared.ring, id), data_path(&shared.ring, id));
     let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(at(path));
     let log = create(&log_path)?;
-    log.write_all_at(&log::header(&draft), 0).map_err(at(&log_path))?;
+    let mut header = log::header(&draft);
+    if let Some(complete_to) = complete_to {
+        // What the stream's last segment said still holds.
+        let state = LogState { sequence: 0, complete_to, captured: Window { from: complete_to, to: complete_to } };
+        let place = STATE_AT[0] as usize;
+        header[place..place + STATE_LEN].copy_from_slice(&state.encode());
+    }
+    log.write_all_at(&header, 0).map_err(at(&log_path))?;
     let data = create(&data_path)?;
     loop {
         match fallocate(&data, FallocateFlags::KEEP_SIZE, 0, reserve.max(1)) {

@@ -218,7 +218,9 @@ impl RingReader {
         }
         let any = summary.first != Timestamp::MAX;
         let last = any.then_some(summary.last);
-        let complete_to = self.complete_to.unwrap_or_else(|| last.map_or(Timestamp::ZERO, |t| t.saturating_add(1)));
+        // Capture ran up to there, be it without a packet.
+        let ended = if any { summary.last.max(summary.high).saturating_add(1) } else { Timestamp::ZERO };
+        let complete_to = self.complete_to.unwrap_or(ended);
         Ok(Held { first: any.then_some(summary.first), last, complete_to, summary, growing: self.growing.len() as u64 })
     }
 
