@@ -20,7 +20,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Sealed segments that wait to be made last together.
@@ -58,8 +58,46 @@ pub(super) struct Shared {
     pub catalog: Mutex<CatalogWriter>,
     /// Bytes of segments that are open or being sealed, with their room.
     pub unsealed: Mutex<HashMap<SegmentId, u64>>,
+    /// Whether the disk thread waits for sealed segments to be committed, so that there is something to drop.
+    pub pressed: Mutex<Pressed>,
+    /// Tells it that some were, or that there is no more sealing.
+    pub committed: Condvar,
     /// Files of growing segments, to be synced: packets first, then the log that names them.
     pub growing: Mutex<HashMap<SegmentId, GrowingFiles>>,
+}
+
+/// See [`Shared::pressed`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Pressed {
+    #[default]
+    No,
+    Yes,
+    /// The sealing thread has ended.
+    Ended,
+}
+
+impl Shared {
+    /// Waits until the sealing thread has committed what it has; `false` where it has ended.
+    fn wait_for_commit(&self) -> bool {
+        let mut pressed = lock(&self.pressed);
+        if *pressed == Pressed::Ended {
+            return false;
+        }
+        *pressed = Pressed::Yes;
+        while *pressed == Pressed::Yes {
+            pressed = self.committed.wait(pressed).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// Releases the disk thread.
+    fn release(&self, to: Pressed) {
+        let mut pressed = lock(&self.pressed);
+        if *pressed != Pressed::Ended {
+            *pressed = to;
+        }
+        self.committed.notify_all();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -98,6 +136,7 @@ pub(super) fn write_blocks(
         match job {
             Job::Open { id, stream, imported, reserve } => {
                 let complete_to = complete.get(&stream).copied();
+                make_room(shared, room_of(reserve), open.len())?;
                 open.insert(id, open_segment(shared, id, stream, imported, reserve, complete_to)?);
             }
             Job::Block { id, mut block } => {
@@ -166,9 +205,7 @@ fn open_segment(
     let head = segment_head(shared.sensor, &shared.interface, id, stream);
     let mut draft = SegmentDraft::new(shared.sensor, id, stream, head.len() as u64);
     draft.imported = imported;
-    let need = reserve + reserve / 16 + (64 << 10);
-    make_room(shared, need)?;
-    lock(&shared.unsealed).insert(id, need);
+    lock(&shared.unsealed).insert(id, room_of(reserve));
     let (log_path, data_path) = (log_path(&shared.ring, id), data_path(&shared.ring, id));
     let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(at(path));
     let log = create(&log_path)?;
@@ -216,22 +253,41 @@ fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut 
     Ok(())
 }
 
-/// Drops the oldest segments until `need` more bytes keep the limits.
-fn make_room(shared: &Shared, need: u64) -> Result<(), DiskError> {
+/// The room of a segment and its index.
+fn room_of(reserve: u64) -> u64 {
+    reserve + reserve / 16 + (64 << 10)
+}
+
+/// Drops the oldest segments until `need` more bytes keep the limits. Where those that could be dropped are still being sealed, it waits
+/// for them; `open` of the unsealed ones are not.
+fn make_room(shared: &Shared, need: u64, open: usize) -> Result<(), DiskError> {
+    while !keep_limits(shared, need)? {
+        if lock(&shared.unsealed).len() <= open || !shared.wait_for_commit() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Drops the oldest segments as long as the limits do not hold; `false` where none is left to drop and they still do not.
+fn keep_limits(shared: &Shared, need: u64) -> Result<bool, DiskError> {
     let limits = shared.retention;
     loop {
         let (held, oldest) = {
             let catalog = lock(&shared.catalog);
             (catalog.live().map(SegmentFacts::bytes).sum::<u64>(), catalog.live().next().map(|f| f.arrived))
         };
-        let Some(oldest) = oldest else { return Ok(()) };
         let unsealed: u64 = lock(&shared.unsealed).values().sum();
         let over = limits.max_bytes.is_some_and(|max| held + unsealed + need > max);
-        let old = limits.max_age_seconds.is_some_and(|s| Timestamp::now().since(oldest) > s.saturating_mul(SECOND_NS));
+        let age = oldest.map_or(0, |t| Timestamp::now().since(t));
+        let old = limits.max_age_seconds.is_some_and(|s| age > s.saturating_mul(SECOND_NS));
         let scarce =
             limits.min_free_bytes.is_some_and(|min| free_bytes(&shared.ring).is_some_and(|f| f < min.saturating_add(need)));
-        if !(over || old || scarce) || !drop_oldest(shared)? {
-            return Ok(());
+        if !(over || old || scarce) {
+            return Ok(true);
+        }
+        if !drop_oldest(shared)? {
+            return Ok(false);
         }
     }
 }
@@ -257,6 +313,20 @@ fn drop_oldest(shared: &Shared) -> Result<bool, DiskError> {
 
 /// Seals and syncs until the last sender is gone.
 pub(super) fn seal_segments(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
+    let _ending = Ending(shared);
+    seal_until_done(shared, seals)
+}
+
+/// Releases the disk thread however sealing ends.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.release(Pressed::Ended);
+    }
+}
+
+fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
     let mut waiting: Vec<(SegmentFacts, Arc<File>, File)> = Vec::new();
     let mut synced = Instant::now();
     loop {
@@ -266,8 +336,14 @@ pub(super) fn seal_segments(shared: &Shared, seals: &Receiver<ToSeal>) -> Result
         if let Ok(segment) = next {
             waiting.push(seal(shared, &segment)?);
         }
-        if !waiting.is_empty() && (idle || waiting.len() >= COMMIT_SEGMENTS || synced.elapsed() > SYNC_EVERY) {
+        let pressed = *lock(&shared.pressed) == Pressed::Yes;
+        if !waiting.is_empty() && (idle || pressed || waiting.len() >= COMMIT_SEGMENTS || synced.elapsed() > SYNC_EVERY) {
             commit(shared, &mut waiting)?;
+            // An index can be larger than the room that was kept for it.
+            keep_limits(shared, 0)?;
+        }
+        if pressed {
+            shared.release(Pressed::No);
         }
         if synced.elapsed() > SYNC_EVERY {
             sync_growing(shared)?;

@@ -81,6 +81,10 @@ fn cut_while_importing(flags: &[&str], count: u64, dropping: bool) -> (Data, Vec
                         };
                         // Nothing is dropped: the ring's count is a number of packets that a later cut must have.
                         let before = if dropping || kind != 0 { 0 } else { published(data) };
+                        if dropping && kind == 0 {
+                            let held: u64 = data.rings().iter().map(|r| r.json["bytes"].as_u64().unwrap()).sum();
+                            assert!(held <= 3 << 20, "{held} bytes are held");
+                        }
                         let cut = data.cut(&words);
                         let got = numbers(&cut.file);
                         assert!(got.len() as u64 >= before, "{before} were published, {} were cut", got.len());
