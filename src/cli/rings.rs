@@ -34,6 +34,7 @@ struct Row {
     complete_to: Timestamp,
     drops: u64,
     damaged_segments: u64,
+    recovered_packets: u64,
     retention: Retention,
     forecast: String,
 }
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     for r in rows {
         let time = |t: Option<Timestamp>| t.map_or("-".to_string(), |t| t.to_string());
         eprintln!(
-            "{}: {} packets in {} segments ({} growing), {} bytes (index {}), first {}, last {}, complete to {}, {} drops, {} damaged; {}",
+            "{}: {} packets in {} segments ({} growing), {} bytes (index {}), first {}, last {}, complete to {}, {} drops, {} damaged, {} packets recovered; {}",
             r.interface.escape_debug(),
             r.packets,
             r.segments,
@@ -81,6 +82,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
             r.complete_to,
             r.drops,
             r.damaged_segments,
+            r.recovered_packets,
             r.forecast
         );
     }
@@ -116,6 +118,7 @@ fn row(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Row, Ri
         complete_to: held.complete_to,
         drops: s.drops,
         damaged_segments: s.damaged,
+        recovered_packets: s.recovered,
         retention,
         forecast,
     })
