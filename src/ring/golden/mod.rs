@@ -8,10 +8,13 @@ mod packets;
 mod stranger;
 
 use super::data::DataDir;
+use super::error::SegmentError;
+use super::files::LazyFile;
 use super::ids::StreamId;
 use super::log;
 use super::note::{Note, NoteKind};
 use super::ring_writer::RingWriter;
+use super::sealed::SealedIndex;
 use super::writer::StreamOptions;
 use crate::packet::{LinkType, Packet};
 use crate::pcap::block::{NAME_RESOLUTION, block};
@@ -212,4 +215,26 @@ fn a_stranger_rules_segments_out_by_their_hosts() {
     let others = (0..=255_u8).filter(|&n| stranger::may_hold(entry, 1, IpAddr::from([192, 0, 2, n]))).count();
     assert!(others < 20, "{others} of 256");
     assert!(stranger::may_hold(entry, 2, IpAddr::from([192, 0, 2, 1])), "another segment's entry says nothing");
+}
+
+#[test]
+fn a_footer_that_agrees_with_its_checksum_and_makes_no_sense_is_damage() {
+    let sound = sealed().index;
+    let footer = sound.len() - 384;
+    let dir = tempfile::tempdir().unwrap();
+    // Counts and places of tables, and the facts' number of granules.
+    let places = (0..22).map(|i| 48 + 8 * i).chain([252 + 88]);
+    for at in places {
+        let mut index = sound.clone();
+        let width = if at < 252 { 8 } else { 4 };
+        index[footer + at..footer + at + width].fill(0xff);
+        let sum = crc(&[&index[footer + 252..footer + 376]]);
+        index[footer + 376..footer + 380].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc(&[&index[footer..footer + 380]]);
+        index[footer + 380..].copy_from_slice(&sum.to_le_bytes());
+        let path = dir.path().join("0000000001.idx");
+        fs::write(&path, &index).unwrap();
+        let opened = SealedIndex::open(LazyFile::new(path, Default::default()), index.len() as u64, Default::default());
+        assert!(matches!(opened, Err(SegmentError::Damaged { .. })), "footer byte {at}");
+    }
 }
