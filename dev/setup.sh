@@ -30,6 +30,7 @@ for part in "$@"; do
         need tcpdump program tcpdump -- "tests compare cuts with what tcpdump selects"
         need tshark program tshark -- "tests have it read every kind of file that is written"
         need wireshark-common program capinfos -- "capinfos, for the same"
+        need bsdutils program script -- "gives a test a terminal"
         ;;
     check)
         need python3 program python3 -- "checks that the captures are what their scripts make"

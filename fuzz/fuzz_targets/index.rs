@@ -161,7 +161,8 @@ fuzz_target!(|input: &[u8]| {
     let sound = sound();
     let ring = sound.folder.join("rings/eth0");
     let sums = how & 4 != 0;
-    let (mut packets, mut index, mut catalog, mut log) = (sound.packets.clone(), sound.index.clone(), sound.catalog.clone(), None);
+    let (mut packets, mut index, mut catalog, mut log) =
+        (sound.packets.clone(), sound.index.clone(), sound.catalog.clone(), None);
     match how & 3 {
         0 => packets = bytes.to_vec(),
         1 => index = bytes.to_vec(),
@@ -177,11 +178,13 @@ fuzz_target!(|input: &[u8]| {
         // Growing, and so not in the catalogue.
         catalog.truncate(ENTRIES_AT);
     }
-    for entry in fs::read_dir(&ring).into_iter().flatten().chain(fs::read_dir(ring.join("open")).into_iter().flatten()).flatten() {
+    for entry in fs::read_dir(&ring).into_iter().flatten().chain(fs::read_dir(ring.join("open")).into_iter().flatten()).flatten()
+    {
         if entry.file_name() != "ring.json" {
             let _ = fs::remove_file(entry.path());
         }
     }
+    let _ = fs::remove_dir_all(ring.join("hosts"));
     let write = |name: &str, bytes: &[u8]| fs::write(ring.join(name), bytes).expect("the folder can be written");
     write("0000000001.pcapng", &packets);
     write("catalog", &catalog);

@@ -1,6 +1,6 @@
 //! `taploop import`.
 
-use super::output::{Failure, NOT_WHOLE, counted, print_line, say, shown};
+use super::output::{FAILED, Failure, NOT_WHOLE, WRONG_REQUEST, chain, counted, print_line, say, shown};
 use crate::import::{ImportError, Imported, Options, Progress, check_inputs, import};
 use crate::ring::data::{DataDir, Retention};
 use crate::select::{Duration, Size};
@@ -59,8 +59,10 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         },
         segment_bytes: args.segment_bytes.0,
     };
-    // A mistyped file leaves no data folder behind, and no half of what was asked for.
-    check_inputs(&args.files).map_err(ImportError::from).map_err(|e| Failure::of(&e, e.is_request()))?;
+    // A mistyped file leaves no data folder behind.
+    if let Err(refused) = check_inputs(&args.files) {
+        return Ok(told(&refused));
+    }
     let data = DataDir::open_or_create(&args.data)?;
     let bar = if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
     let mut current = String::new();
@@ -84,8 +86,23 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let imported = import(&data, &args.files, &options, &mut progress, &mut warn);
     bar.finish_and_clear();
     let imported = imported.map_err(|e| Failure::of(&e, e.is_request()))?;
-    print_line(&summary(&imported));
-    Ok(if imported.damaged_files + imported.refused_files > 0 { NOT_WHOLE } else { 0 })
+    if imported.files > 0 || imported.refused.is_empty() {
+        print_line(&summary(&imported));
+    }
+    Ok(match told(&imported.refused) {
+        0 if imported.damaged_files > 0 => NOT_WHOLE,
+        status => status,
+    })
+}
+
+/// Says which files could not be read, and gives the exit status.
+fn told(refused: &[ImportError]) -> u8 {
+    refused.iter().for_each(|e| say(&chain(e)));
+    match refused {
+        [] => 0,
+        _ if refused.iter().all(ImportError::is_request) => WRONG_REQUEST,
+        _ => FAILED,
+    }
 }
 
 fn style(has_size: bool) -> ProgressStyle {
@@ -116,8 +133,8 @@ fn summary(done: &Imported) -> String {
             counted(done.damaged_files, "damaged file")
         ));
     }
-    if done.refused_files > 0 {
-        text.push_str(&format!("; {} no capture, passed over", counted(done.refused_files, "file")));
+    if !done.refused.is_empty() {
+        text.push_str(&format!("; {} could not be read", counted(done.refused.len() as u64, "file")));
     }
     text
 }

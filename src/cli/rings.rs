@@ -34,6 +34,7 @@ struct Ring {
     complete_to: Timestamp,
     drops: u64,
     damaged_segments: u64,
+    recovered_packets: u64,
     retention: Retention,
     forecast: Option<Forecast>,
 }
@@ -90,6 +91,7 @@ fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring,
         complete_to: held.complete_to,
         drops: sum.drops,
         damaged_segments: sum.damaged,
+        recovered_packets: sum.recovered,
         retention: ring.info().retention,
         forecast: ring.forecast(&held, Timestamp::now())?,
     };
@@ -125,6 +127,7 @@ fn print_rings(rings: &[Ring]) {
         "index",
         "drops",
         "damaged",
+        "recovered",
     ];
     let time = |t: Option<Timestamp>| t.map_or_else(|| "-".to_string(), |t| t.to_string());
     let rows = rings.iter().map(|r| {
@@ -141,7 +144,8 @@ fn print_rings(rings: &[Ring]) {
             size(r.index_bytes),
             grouped(r.drops),
             grouped(r.damaged_segments),
+            grouped(r.recovered_packets),
         ]
     });
-    print_table(&head, &rows.collect::<Vec<_>>(), 7);
+    print_table(&head, &rows.collect::<Vec<_>>(), 8);
 }

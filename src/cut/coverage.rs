@@ -67,11 +67,14 @@ pub struct Reason {
 
 impl Reason {
     /// What an error with a segment costs: a granule where it is that, else all of `span`.
-    pub fn of(e: &SegmentError, interface: &str, span: Option<(Timestamp, Timestamp)>, granule: Option<&GranuleEntry>) -> Reason {
+    pub fn of(
+        e: &SegmentError,
+        ring: &RingReader,
+        span: Option<(Timestamp, Timestamp)>,
+        granule: Option<&GranuleEntry>,
+    ) -> Reason {
         let reason = match e {
-            SegmentError::Gone(path) if path.with_extension("idx").exists() || path.with_extension("pcapng").exists() => {
-                ReasonKind::Damaged
-            }
+            SegmentError::Gone(path) if ring.still_holds(path, span) => ReasonKind::Damaged,
             SegmentError::Gone(_) => ReasonKind::DroppedDuringCut,
             SegmentError::Damaged { .. } => ReasonKind::Damaged,
             SegmentError::Io { .. } => ReasonKind::IoError,
@@ -84,7 +87,7 @@ impl Reason {
         let to_byte = granule.map(|g| g.stored_offset + u64::from(g.stored_len));
         Reason {
             reason,
-            interface: interface.to_string(),
+            interface: ring.interface().to_string(),
             from: span.map(|s| s.0),
             to: span.map(|s| s.1.saturating_add(1)),
             bytes: Some(DamagedBytes { file: path.display().to_string(), from_byte, to_byte }),
@@ -236,8 +239,9 @@ impl Coverage {
                 }
                 at = at.max(captured.to);
             }
-            if at < inside.to && held.growing == 0 {
-                add(ReasonKind::NotCaptured, at, inside.to, "capture did not run");
+            let end = inside.to.min(held.complete_to);
+            if at < end {
+                add(ReasonKind::NotCaptured, at, end, "capture did not run");
             }
         }
         Ok(())
@@ -250,7 +254,7 @@ impl Coverage {
             let notes = match ring.open_segment(facts).and_then(|s| s.notes()) {
                 Ok(notes) => notes,
                 Err(e) => {
-                    self.add(Reason::of(&e, ring.interface(), Some((facts.low, facts.high)), None));
+                    self.add(Reason::of(&e, ring, Some((facts.low, facts.high)), None));
                     continue;
                 }
             };

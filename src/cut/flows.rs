@@ -71,7 +71,7 @@ pub fn flows(data: &DataDir, selection: &Selection) -> Result<(Vec<FlowRow>, Cov
     let rings = open_rings(data, selection, &context)?;
     let (mut segments, link_types) = segments(selection, &rings)?;
     let mut coverage = Coverage::begin(selection, &rings)?;
-    let mut judges = merge::judges(selection, &link_types, &mut coverage)?;
+    let mut judges = merge::judges(selection, &rings, &link_types, &mut coverage)?;
     let mut rows: BTreeMap<(usize, FlowKey), FlowStats> = BTreeMap::new();
     let is_flow = |key: &FlowKey| matches!(key.kind(), KeyKind::Ip4 | KeyKind::Ip6);
     let limited = selection.limit_packets.is_some() || selection.limit_bytes.is_some();

@@ -1,6 +1,7 @@
 //! The merge: packets of all rings in the order of time, interface, stream, segment, arrival, with segments opened when their time comes.
 
 use super::coverage::{Coverage, Reason, ReasonKind};
+use super::error::CutError;
 use super::source::{Budget, Source};
 use crate::packet::{LinkType, Packet};
 use crate::ring::error::SegmentError;
@@ -9,9 +10,9 @@ use crate::ring::granule::GranuleEntry;
 use crate::ring::ids::{SectionId, SegmentId, StreamId};
 use crate::ring::snapshot::{Held, RingReader};
 use crate::select::{FilterError, Judge, Selection};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Window};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::ops::ControlFlow;
 
 /// A packet with where it comes from.
@@ -68,7 +69,7 @@ pub fn merge<B>(
             let mut source = match made {
                 Ok(source) => source,
                 Err(e) => {
-                    coverage.add(Reason::of(&e, reader.interface(), Some((facts.low, facts.high)), None));
+                    coverage.add(Reason::of(&e, reader, Some((facts.low, facts.high)), None));
                     continue;
                 }
             };
@@ -116,15 +117,18 @@ fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule:
     if granule.is_some_and(|g| !coverage.selection.window.touches(g.low, g.high)) {
         return; // read ahead in one run with what was asked for: nothing in the window is missing
     }
-    coverage.add(Reason::of(e, reader.interface(), granule.map(|g| (g.low, g.high)), granule));
+    coverage.add(Reason::of(e, reader, granule.map(|g| (g.low, g.high)), granule));
 }
 
-/// A judge for each link type. Where the filter cannot be used nothing matches and coverage says so; where it can be used for none that is an error.
+/// A judge for each link type. Where the filter cannot be used nothing matches and coverage says so.
+///
+/// Where it can be used for none of the link types that the rings hold, that is an error; rings that hold nothing count as Ethernet.
 pub fn judges(
     selection: &Selection,
+    rings: &[(RingReader, Held)],
     link_types: &[LinkType],
     coverage: &mut Coverage,
-) -> Result<HashMap<LinkType, Judge>, FilterError> {
+) -> Result<HashMap<LinkType, Judge>, CutError> {
     let mut judges = HashMap::new();
     let mut refused = Vec::new();
     for &link_type in link_types {
@@ -132,8 +136,26 @@ pub fn judges(
         refused.extend(judge.refused_filters().iter().cloned());
         judges.insert(link_type, judge);
     }
-    if !refused.is_empty() && judges.values().all(|j| !j.refused_filters().is_empty()) {
-        return Err(FilterError::Refused(refused.swap_remove(0)));
+    let usable = |j: &Judge| j.refused_filters().is_empty();
+    if selection.expr.has_filter() && !judges.values().any(usable) {
+        // Those of the window do not take it; another one that is held may.
+        let mut held: BTreeSet<LinkType> = BTreeSet::new();
+        for (ring, _) in rings {
+            held.extend(ring.segments_in(&Window::ALL)?.iter().map(|f| f.stream.link_type));
+        }
+        if held.is_empty() {
+            held.insert(LinkType::ETHERNET);
+        }
+        let mut first = None;
+        let mut any = false;
+        for &link_type in &held {
+            let judge = Judge::new(&selection.expr, link_type)?;
+            any |= usable(&judge);
+            first = first.or_else(|| judge.refused_filters().first().cloned());
+        }
+        if let Some(why) = first.filter(|_| !any) {
+            return Err(FilterError::Refused(why).into());
+        }
     }
     for r in refused {
         coverage.add(Reason {

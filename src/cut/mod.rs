@@ -2,74 +2,27 @@
 
 pub mod cold;
 pub mod coverage;
+mod error;
 pub mod flows;
 pub mod merge;
 pub mod output;
 pub mod source;
 
 use crate::packet::LinkType;
-use crate::ring::data::{DataDir, DataError};
+use crate::ring::data::DataDir;
 use crate::ring::facts::SegmentFacts;
 use crate::ring::snapshot::{Held, ReadContext, RingError, RingReader};
 use crate::select::{Expr, FilterError, Selection, check_filter, plan};
 use coverage::{Coverage, Reason, ReasonKind};
 use output::Output;
 
+pub use error::CutError;
 pub use output::Format;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-
-/// Why a cut cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum CutError {
-    /// No such interface.
-    #[error("there is no interface {:?} here; {}", name.escape_debug().to_string(), known_text(known))]
-    UnknownInterface {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The filter cannot be used.
-    #[error(transparent)]
-    Filter(#[from] FilterError),
-    /// Classic pcap has one link type.
-    #[error("the packets have several link types ({0}), which a pcap file cannot hold: use --format pcapng")]
-    MixedLinkTypes(String),
-    /// The data folder.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// A ring.
-    #[error(transparent)]
-    Ring(#[from] RingError),
-    /// The output.
-    #[error("the cut cannot be written")]
-    Write(#[source] io::Error),
-}
-
-fn known_text(known: &[String]) -> String {
-    if known.is_empty() {
-        return "nothing was imported or recorded yet".into();
-    }
-    let names: Vec<String> = known.iter().map(|n| n.escape_debug().to_string()).collect();
-    format!("there are {}", names.join(", "))
-}
-
-impl CutError {
-    /// Whether the request is at fault.
-    pub fn is_request(&self) -> bool {
-        matches!(
-            self,
-            CutError::UnknownInterface { .. }
-                | CutError::Filter(_)
-                | CutError::MixedLinkTypes(_)
-                | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
-        )
-    }
-}
 
 /// What a cut cost.
 #[derive(Clone, Copy, Default, Debug)]
@@ -186,7 +139,7 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
         return Err(CutError::MixedLinkTypes(list.join(", ")));
     }
     let mut coverage = Coverage::begin(selection, &rings)?;
-    let mut judges = merge::judges(selection, &link_types, &mut coverage)?;
+    let mut judges = merge::judges(selection, &rings, &link_types, &mut coverage)?;
     let link_type = link_types.first().copied().unwrap_or(LinkType::ETHERNET);
     let mut output = Output::new(out, format, selection, &coverage, link_type, start);
     let (stats, broken) = merge::merge(selection, &rings, segments, &mut judges, &mut coverage, |taken, coverage| {

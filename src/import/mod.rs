@@ -5,7 +5,7 @@ mod file;
 mod rings;
 mod terms;
 
-use crate::pcap::reader::{CaptureReader, OpenError};
+use crate::pcap::reader::CaptureReader;
 use crate::ring::data::DataDir;
 use crate::ring::name::kept_name;
 use file::import_file;
@@ -16,28 +16,24 @@ use std::sync::{Arc, Mutex};
 pub use rings::RINGS_OPEN_MAX;
 pub use terms::{ImportError, Imported, Options, Progress};
 
-/// Looks whether every file is there and any of them begins as a capture does, before anything is made. Only regular files are looked
+/// Looks whether any of the files can be a capture, before anything is made; else tells of each why not. Only regular files are looked
 /// at: reading takes the bytes out of a pipe.
-pub fn check_inputs(files: &[PathBuf]) -> Result<(), OpenError> {
-    let mut first = None;
-    let mut any = false;
+pub fn check_inputs(files: &[PathBuf]) -> Result<(), Vec<ImportError>> {
+    let mut refused = Vec::new();
     for file in files {
         let is_regular = std::fs::metadata(file).map_or(true, |m| m.is_file() || m.is_dir());
         if file == Path::new("-") || !is_regular {
-            any = true;
-            continue;
+            return Ok(());
         }
         match CaptureReader::open(file) {
-            Ok(_) => any = true,
-            Err(e @ OpenError::Io { .. }) => return Err(e),
-            Err(e) => _ = first.get_or_insert(e),
+            Ok(_) => return Ok(()),
+            Err(e) => refused.push(e.into()),
         }
     }
-    first.filter(|_| !any).map_or(Ok(()), Err)
+    if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
 
-/// Imports files in turn. What came before a damage or an error is kept. What is no capture is named and passed over, and is an error
-/// only where nothing else was given.
+/// Imports files in turn. What came before a damage or an error is kept, and a file that cannot be read does not stop the others.
 pub fn import(
     data: &DataDir,
     files: &[PathBuf],
@@ -53,22 +49,14 @@ pub fn import(
         .interface
         .as_deref()
         .map_or(Ok(()), |name| lock(&rings).ring(&kept_name(name)).map(|_| ()).map_err(ImportError::from));
-    let mut refused = None;
     for file in files {
-        result = result.and_then(|()| match import_file(&rings, file, options, &mut done, progress, warn) {
-            Err(ImportError::Open(e)) if !matches!(e, OpenError::Io { .. }) => {
-                done.refused_files += 1;
-                if files.len() > 1 {
-                    warn(format!("{e}; it is passed over"));
-                }
-                refused.get_or_insert(e);
-                Ok(())
-            }
-            other => other,
-        });
-    }
-    if let Some(e) = refused.filter(|_| done.files == 0) {
-        result = result.and(Err(e.into()));
+        if result.is_err() {
+            break;
+        }
+        match import_file(&rings, file, options, &mut done, progress, warn) {
+            Err(e @ (ImportError::Open(_) | ImportError::Read(_))) => done.refused.push(e),
+            other => result = other,
+        }
     }
     drop(ticker);
     let closed = lock(&rings).finish();
@@ -87,13 +75,14 @@ mod tests {
         let (text, good) = (dir.path().join("text"), dir.path().join("good.pcap"));
         std::fs::write(&text, "words").unwrap();
         std::fs::write(&good, [&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0][..], &[0; 8], &[0, 0, 4, 0, 1, 0, 0, 0]].concat()).unwrap();
-        assert!(check_inputs(&[good.clone(), PathBuf::from("-")]).is_ok());
-        assert!(check_inputs(&[good.clone(), text.clone()]).is_ok(), "the other is passed over");
-        for bad in [text.clone(), dir.path().join("missing"), dir.path().to_path_buf(), good.join("below")] {
-            let error = ImportError::from(
-                check_inputs(&[if bad == text { text.clone() } else { good.clone() }, bad.clone()]).unwrap_err(),
-            );
-            assert!(error.is_request() && error.to_string().contains(&bad.display().to_string()), "{error}");
+        let missing = dir.path().join("missing");
+        let bad = [text, missing, dir.path().to_path_buf(), good.join("below")];
+        let refused = check_inputs(&bad).unwrap_err();
+        assert_eq!(refused.len(), bad.len());
+        for (error, file) in refused.iter().zip(&bad) {
+            assert!(error.is_request() && error.to_string().contains(&file.display().to_string()), "{error}");
         }
+        assert!(check_inputs(&[&bad[..], &[good]].concat()).is_ok(), "the others are named later");
+        assert!(check_inputs(&[PathBuf::from("-")]).is_ok());
     }
 }

@@ -38,7 +38,7 @@ pub struct Progress {
 }
 
 /// What an import did.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Imported {
     /// Packets of all files.
     pub packets: u64,
@@ -48,12 +48,12 @@ pub struct Imported {
     pub files: u64,
     /// Files that were read only up to a damage.
     pub damaged_files: u64,
-    /// Files that are no captures and were passed over.
-    pub refused_files: u64,
     /// Times out of range that were clamped.
     pub clamped_times: u64,
     /// The interfaces that got packets.
     pub interfaces: BTreeSet<String>,
+    /// Files that could not be read as captures, or whose disk would not give them to their end, and why. They do not keep the others out.
+    pub refused: Vec<ImportError>,
 }
 
 /// Why an import failed.

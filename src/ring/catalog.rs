@@ -69,6 +69,8 @@ pub struct Summary {
     pub damaged: u64,
     /// Segments that were recorded, not imported.
     pub live: u64,
+    /// Packets found behind the last published block of a killed writer.
+    pub recovered: u64,
 }
 
 impl Summary {
@@ -87,6 +89,7 @@ impl Summary {
         arrived_last: Timestamp::ZERO,
         damaged: 0,
         live: 0,
+        recovered: 0,
     };
 
     /// Adds a segment.
@@ -105,6 +108,7 @@ impl Summary {
             arrived_last: facts.arrived,
             damaged: u64::from(facts.has(SegmentFacts::DAMAGED)),
             live: u64::from(!facts.has(SegmentFacts::IMPORTED)),
+            recovered: u64::from(facts.recovered),
         });
     }
 
@@ -123,6 +127,7 @@ impl Summary {
         self.arrived_last = self.arrived_last.max(o.arrived_last);
         self.damaged = self.damaged.saturating_add(o.damaged);
         self.live = self.live.saturating_add(o.live);
+        self.recovered = self.recovered.saturating_add(o.recovered);
     }
 
     fn encode(&self) -> [u8; FACTS_LEN] {
@@ -141,6 +146,7 @@ impl Summary {
             self.arrived_last.as_nanos(),
             self.damaged,
             self.live,
+            self.recovered,
         ];
         for (i, word) in words.iter().enumerate() {
             o[8 * i..8 * i + 8].copy_from_slice(&word.to_le_bytes());
@@ -167,6 +173,7 @@ impl Summary {
             arrived_last: time(10),
             damaged: u64_at(bytes, 88),
             live: u64_at(bytes, 96),
+            recovered: u64_at(bytes, 104),
         })
     }
 }

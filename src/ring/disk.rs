@@ -6,7 +6,7 @@ use super::draft::{Block, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
 use super::hint::ENTERPRISE_NUMBER;
 use super::ids::{SegmentId, SensorId, StreamId};
-use super::log::{self, LogState, STATE_AT};
+use super::log::{self, LogState, STATE_AT, STATE_LEN};
 use super::note::NoteKind;
 use super::seal::{Sealing, write_index};
 use super::snapshot::OPEN_FOLDER;
@@ -20,7 +20,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Sealed segments that wait to be made last together.
@@ -58,8 +58,46 @@ pub(super) struct Shared {
     pub catalog: Mutex<CatalogWriter>,
     /// Bytes of segments that are open or being sealed, with their room.
     pub unsealed: Mutex<HashMap<SegmentId, u64>>,
+    /// Whether the disk thread waits for sealed segments to be committed, so that there is something to drop.
+    pub pressed: Mutex<Pressed>,
+    /// Tells it that some were, or that there is no more sealing.
+    pub committed: Condvar,
     /// Files of growing segments, to be synced: packets first, then the log that names them.
     pub growing: Mutex<HashMap<SegmentId, GrowingFiles>>,
+}
+
+/// See [`Shared::pressed`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Pressed {
+    #[default]
+    No,
+    Yes,
+    /// The sealing thread has ended.
+    Ended,
+}
+
+impl Shared {
+    /// Waits until the sealing thread has committed what it has; `false` where it has ended.
+    fn wait_for_commit(&self) -> bool {
+        let mut pressed = lock(&self.pressed);
+        if *pressed == Pressed::Ended {
+            return false;
+        }
+        *pressed = Pressed::Yes;
+        while *pressed == Pressed::Yes {
+            pressed = self.committed.wait(pressed).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// Releases the disk thread.
+    fn release(&self, to: Pressed) {
+        let mut pressed = lock(&self.pressed);
+        if *pressed != Pressed::Ended {
+            *pressed = to;
+        }
+        self.committed.notify_all();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -92,11 +130,14 @@ pub(super) fn write_blocks(
     spare: &Mutex<Vec<Block>>,
 ) -> Result<(), DiskError> {
     let mut open: HashMap<SegmentId, Open> = HashMap::new();
+    let mut complete: HashMap<StreamId, Timestamp> = HashMap::new();
     let mut record = Vec::new();
     for job in jobs {
         match job {
             Job::Open { id, stream, imported, reserve } => {
-                open.insert(id, open_segment(shared, id, stream, imported, reserve)?);
+                let complete_to = complete.get(&stream).copied();
+                make_room(shared, room_of(reserve), open.len())?;
+                open.insert(id, open_segment(shared, id, stream, imported, reserve, complete_to)?);
             }
             Job::Block { id, mut block } => {
                 let Some(segment) = open.get_mut(&id) else { continue };
@@ -108,6 +149,7 @@ pub(super) fn write_blocks(
             }
             Job::State { id, complete_to, captured } => {
                 let Some(segment) = open.get_mut(&id) else { continue };
+                complete.insert(segment.draft.stream, complete_to);
                 segment.draft.captured = Some(captured);
                 segment.state += 1;
                 let state = LogState { sequence: segment.state, complete_to, captured };
@@ -152,17 +194,29 @@ pub(super) fn segment_head(sensor: SensorId, interface: &str, id: SegmentId, str
     head
 }
 
-fn open_segment(shared: &Shared, id: SegmentId, stream: StreamId, imported: bool, reserve: u64) -> Result<Open, DiskError> {
+fn open_segment(
+    shared: &Shared,
+    id: SegmentId,
+    stream: StreamId,
+    imported: bool,
+    reserve: u64,
+    complete_to: Option<Timestamp>,
+) -> Result<Open, DiskError> {
     let head = segment_head(shared.sensor, &shared.interface, id, stream);
     let mut draft = SegmentDraft::new(shared.sensor, id, stream, head.len() as u64);
     draft.imported = imported;
-    let need = reserve + reserve / 16 + (64 << 10);
-    make_room(shared, need)?;
-    lock(&shared.unsealed).insert(id, need);
+    lock(&shared.unsealed).insert(id, room_of(reserve));
     let (log_path, data_path) = (log_path(&shared.ring, id), data_path(&shared.ring, id));
     let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(at(path));
     let log = create(&log_path)?;
-    log.write_all_at(&log::header(&draft), 0).map_err(at(&log_path))?;
+    let mut header = log::header(&draft);
+    if let Some(complete_to) = complete_to {
+        // What the stream's last segment said still holds.
+        let state = LogState { sequence: 0, complete_to, captured: Window { from: complete_to, to: complete_to } };
+        let place = STATE_AT[0] as usize;
+        header[place..place + STATE_LEN].copy_from_slice(&state.encode());
+    }
+    log.write_all_at(&header, 0).map_err(at(&log_path))?;
     let data = create(&data_path)?;
     loop {
         match fallocate(&data, FallocateFlags::KEEP_SIZE, 0, reserve.max(1)) {
@@ -199,22 +253,41 @@ fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut 
     Ok(())
 }
 
-/// Drops the oldest segments until `need` more bytes keep the limits.
-fn make_room(shared: &Shared, need: u64) -> Result<(), DiskError> {
+/// The room of a segment and its index.
+fn room_of(reserve: u64) -> u64 {
+    reserve + reserve / 16 + (64 << 10)
+}
+
+/// Drops the oldest segments until `need` more bytes keep the limits. Where those that could be dropped are still being sealed, it waits
+/// for them; `open` of the unsealed ones are not.
+fn make_room(shared: &Shared, need: u64, open: usize) -> Result<(), DiskError> {
+    while !keep_limits(shared, need)? {
+        if lock(&shared.unsealed).len() <= open || !shared.wait_for_commit() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Drops the oldest segments as long as the limits do not hold; `false` where none is left to drop and they still do not.
+fn keep_limits(shared: &Shared, need: u64) -> Result<bool, DiskError> {
     let limits = shared.retention;
     loop {
         let (held, oldest) = {
             let catalog = lock(&shared.catalog);
             (catalog.live().map(SegmentFacts::bytes).sum::<u64>(), catalog.live().next().map(|f| f.arrived))
         };
-        let Some(oldest) = oldest else { return Ok(()) };
         let unsealed: u64 = lock(&shared.unsealed).values().sum();
         let over = limits.max_bytes.is_some_and(|max| held + unsealed + need > max);
-        let old = limits.max_age_seconds.is_some_and(|s| Timestamp::now().since(oldest) > s.saturating_mul(SECOND_NS));
+        let age = oldest.map_or(0, |t| Timestamp::now().since(t));
+        let old = limits.max_age_seconds.is_some_and(|s| age > s.saturating_mul(SECOND_NS));
         let scarce =
             limits.min_free_bytes.is_some_and(|min| free_bytes(&shared.ring).is_some_and(|f| f < min.saturating_add(need)));
-        if !(over || old || scarce) || !drop_oldest(shared)? {
-            return Ok(());
+        if !(over || old || scarce) {
+            return Ok(true);
+        }
+        if !drop_oldest(shared)? {
+            return Ok(false);
         }
     }
 }
@@ -235,6 +308,20 @@ fn drop_oldest(shared: &Shared) -> Result<bool, DiskError> {
 
 /// Seals and syncs until the last sender is gone.
 pub(super) fn seal_segments(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
+    let _ending = Ending(shared);
+    seal_until_done(shared, seals)
+}
+
+/// Releases the disk thread however sealing ends.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.release(Pressed::Ended);
+    }
+}
+
+fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
     let mut waiting: Vec<(SegmentFacts, Arc<File>, File)> = Vec::new();
     let mut synced = Instant::now();
     loop {
@@ -244,8 +331,14 @@ pub(super) fn seal_segments(shared: &Shared, seals: &Receiver<ToSeal>) -> Result
         if let Ok(segment) = next {
             waiting.push(seal(shared, &segment)?);
         }
-        if !waiting.is_empty() && (idle || waiting.len() >= COMMIT_SEGMENTS || synced.elapsed() > SYNC_EVERY) {
+        let pressed = *lock(&shared.pressed) == Pressed::Yes;
+        if !waiting.is_empty() && (idle || pressed || waiting.len() >= COMMIT_SEGMENTS || synced.elapsed() > SYNC_EVERY) {
             commit(shared, &mut waiting)?;
+            // An index can be larger than the room that was kept for it.
+            keep_limits(shared, 0)?;
+        }
+        if pressed {
+            shared.release(Pressed::No);
         }
         if synced.elapsed() > SYNC_EVERY {
             sync_growing(shared)?;

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Why a ring cannot be opened for writing, or could not be written.
@@ -124,6 +124,8 @@ impl RingWriter {
             retention: info.retention,
             catalog: Mutex::new(catalog),
             unsealed: Mutex::default(),
+            pressed: Mutex::default(),
+            committed: Condvar::new(),
             growing: Mutex::default(),
         });
         let (jobs, jobs_in) = sync_channel(BLOCKS_QUEUED_MAX);

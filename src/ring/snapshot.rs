@@ -26,6 +26,8 @@ use std::sync::{Arc, OnceLock};
 
 /// The folder of growing segments' logs, in a ring's folder.
 pub const OPEN_FOLDER: &str = "open";
+/// How often a ring is looked at anew because segments were dropped in between.
+const LOOKS_MAX: u32 = 64;
 
 /// So many segments are worth a look at their hosts before they are opened.
 const HOSTS_FROM: usize = 4;
@@ -96,14 +98,29 @@ pub struct Held {
 impl RingReader {
     /// Looks at a ring now.
     pub fn open(data: &DataDir, interface: &str, context: &ReadContext) -> Result<RingReader, RingError> {
+        for _ in 0..LOOKS_MAX {
+            if let Some(reader) = RingReader::look(data, interface, context)? {
+                return Ok(reader);
+            }
+        }
+        let source = io::Error::other("its segments are dropped faster than they can be listed: give the ring more bytes");
+        Err(RingError::Io { path: data.ring_path(interface), source })
+    }
+
+    /// `None` where a segment that was listed was sealed and dropped before it could be read: nothing would name it.
+    fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Option<RingReader>, RingError> {
         let ring = data.ring_path(interface);
+        let mut vanished = Vec::new();
         let info = read_ring_info(&ring)?.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
         let mut growing = Vec::new();
         let mut complete_to = None::<Timestamp>;
         for path in log_paths(&ring)? {
             let bytes = match fs::read(&path) {
                 Ok(bytes) => bytes,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    vanished.push(path);
+                    continue;
+                }
                 Err(source) => return Err(RingError::Io { path, source }),
             };
             context.pages.count_read(bytes.len() as u64);
@@ -124,15 +141,18 @@ impl RingReader {
             Err(source) => return Err(RingError::Catalog { ring, source }),
         };
         let mut reader = RingReader { ring, info, catalog, growing, complete_to, without_catalog, context: context.clone() };
-        if !reader.growing.is_empty() {
+        if !reader.growing.is_empty() || !vanished.is_empty() {
             let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
             let sealed: HashSet<SegmentId> = newest.iter().map(|f| f.id).collect();
+            if !vanished.iter().all(|log| segment_of(log).is_some_and(|id| sealed.contains(&id))) {
+                return Ok(None);
+            }
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
             if reader.growing.is_empty() {
                 reader.complete_to = None;
             }
         }
-        Ok(reader)
+        Ok(Some(reader))
     }
 
     /// The interface's true name.
@@ -208,6 +228,18 @@ impl RingReader {
         Segment::open_sealed(&self.ring, facts, files, self.context.pages.clone())
     }
 
+    /// Whether the ring still counts on a file that is gone, with packets of these times: then it is lost. A dropped one leaves the
+    /// catalogue first.
+    pub fn still_holds(&self, file: &Path, span: Option<(Timestamp, Timestamp)>) -> bool {
+        let Some(id) = segment_of(file) else { return false };
+        let window = span.map_or(Window::ALL, |(low, high)| Window { from: low, to: high.saturating_add(1) });
+        if self.ring.join(OPEN_FOLDER).join(format!("{id}.log")).exists() {
+            return true;
+        }
+        let listed = CatalogReader::open(&self.ring).and_then(|c| c.segments_in(&window));
+        listed.is_ok_and(|all| all.iter().any(|(_, f)| f.id == id))
+    }
+
     /// What the ring holds.
     pub fn held(&self) -> Result<Held, RingError> {
         let sum = |all: &[SegmentFacts]| {
@@ -221,7 +253,9 @@ impl RingReader {
         }
         let any = summary.first != Timestamp::MAX;
         let last = any.then_some(summary.last);
-        let complete_to = self.complete_to.unwrap_or_else(|| last.map_or(Timestamp::ZERO, |t| t.saturating_add(1)));
+        // Capture ran up to there, be it without a packet.
+        let ended = if any { summary.last.max(summary.high).saturating_add(1) } else { Timestamp::ZERO };
+        let complete_to = self.complete_to.unwrap_or(ended);
         Ok(Held { first: any.then_some(summary.first), last, complete_to, summary, growing: self.growing.len() as u64 })
     }
 
@@ -264,6 +298,11 @@ impl RingReader {
     pub fn path(&self) -> &Path {
         &self.ring
     }
+}
+
+/// The segment that a file belongs to, by its name.
+fn segment_of(file: &Path) -> Option<SegmentId> {
+    SegmentId::parse(file.file_stem()?.to_str()?)
 }
 
 /// The logs of a ring's growing segments.

@@ -43,6 +43,16 @@ pub enum LayerExpr {
 }
 
 impl Expr {
+    /// Whether libpcap has a say anywhere in it.
+    pub fn has_filter(&self) -> bool {
+        match self {
+            Expr::Filter(_) => true,
+            Expr::And(parts) | Expr::Or(parts) => parts.iter().any(Expr::has_filter),
+            Expr::Not(part) => part.has_filter(),
+            Expr::All | Expr::Vlan(_) | Expr::Layer(_) => false,
+        }
+    }
+
     /// All of `parts`, in normal form: no `All`, no `And` inside, and a single part stands alone.
     pub fn all_of(parts: impl IntoIterator<Item = Expr>) -> Expr {
         let mut flat = Vec::new();

@@ -78,9 +78,8 @@ impl Filter {
         if plain.get_instructions().len() > FILTER_OPTIMIZED_INSTRUCTIONS_MAX {
             return Ok(Filter { program: plain });
         }
-        // The optimizer refuses what can never match (`ip6` where all packets are IPv4). Such a filter is well-formed and matches
-        // nothing, which the plain program says too.
-        Ok(Filter { program: handle.compile(filter, true).unwrap_or(plain) })
+        // The optimizer refuses what can never match (`ip and ip6`), and with it tcpdump does.
+        Ok(Filter { program: handle.compile(filter, true).map_err(refused)? })
     }
 
     /// Whether the filter matches a packet with these captured bytes and this length on the wire.

@@ -150,7 +150,25 @@ fn a_filter_that_one_link_type_cannot_have() {
     let cut = data.cut(&["--filter", "ether proto 0x0800"]).expect(NOT_WHOLE);
     assert_eq!((cut.file.packets.len(), cut.reasons()), (5, vec!["filtered".to_owned()]));
     data.cut(&["--interface", "eth0", "--filter", "ether proto 0x0800"]).expect(WHOLE);
-    refused(&data, &["--interface", "nl0", "--filter", "ether proto 0x0800"], &[]);
+    refused(&data, &["--interface", "nl0", "--filter", "ether proto 0x0800"], &["netlink"]);
+    // Whatever is in the window, the ring is one that the filter can be used on.
+    let later = seconds(START + 3_600 * SECOND);
+    data.cut(&["--interface", "eth0", "--from", &later, "--filter", "ether proto 0x0800"]).expect(NONE_MATCHED);
+    let odd = ["--from", &seconds(START + SECOND), "--to", &seconds(START + 2 * SECOND), "--filter", "ether proto 0x0800"];
+    assert_eq!(data.cut(&odd).expect(NONE_MATCHED).reasons(), ["filtered"]);
+    refused(&data, &["--interface", "nl0", "--from", &later, "--filter", "ether proto 0x0800"], &["netlink"]);
+}
+
+#[test]
+fn a_filter_that_can_never_match() {
+    // libpcap refuses it, and so does `tcpdump -r`.
+    refused(&ten_held(), &["--filter", "ip and ip6"], &["rejects all packets"]);
+    let empty = Data::new();
+    empty.take("empty.pcap", &pcap(&[]));
+    refused(&empty, &["--filter", "ip and ip6"], &["rejects all packets"]);
+    empty.cut(&["--filter", "ip6"]).expect(NONE_MATCHED);
+    // Without segments it is held against Ethernet.
+    refused(&empty, &["--filter", "wlan type mgt"], &["802.11"]);
 }
 
 #[test]

@@ -80,6 +80,8 @@ fn killed_imports_keep_what_was_published() {
         let total = published(&data);
         let kept = total - next.len() as u64;
         assert!(kept >= held, "{held} were held, {kept} after recovery");
+        let told = data.rings()[0].json["recovered_packets"].as_u64().unwrap();
+        assert_eq!(told, kept - held, "what was not published and is there is counted");
         recovered += kept - held;
         let mut all: Vec<_> = source[..kept as usize].to_vec();
         all.extend(next);

@@ -3,7 +3,7 @@
 use crate::make::{Made, Opt, Order, PcapNg, SECOND, START, numbered, pcap, pcap_as, pcapng, traffic, v4};
 use crate::plain::{self, File};
 use crate::scan::{difference, sorted};
-use crate::support::{Data, NOT_WHOLE, Output, WHOLE, gather, run_with};
+use crate::support::{Data, NOT_WHOLE, Output, WHOLE, WRONG_REQUEST, gather, run_with};
 use std::io::Write;
 use std::path::Path;
 
@@ -336,6 +336,14 @@ fn a_bad_file_does_not_keep_the_others_out() {
     let import = data.import(&[&a, &b, &c]).expect(NOT_WHOLE);
     assert!(import.stderr.contains("b.pcap"), "{}", import.stderr);
     assert_eq!(data.cut_all().file.packets.len(), 14);
+
+    // Nor does one that is no capture, or not there.
+    let data = Data::new();
+    let (a, d) = (data.file("a.pcap", &good), data.file("d.pcap", &good));
+    let b = data.file("notes.txt", b"these are words and not a capture at all");
+    let import = data.import(&[&a, &b, Path::new("gone.pcap"), &d]).expect(WRONG_REQUEST);
+    assert!(import.stderr.contains("notes.txt") && import.stderr.contains("gone.pcap"), "{}", import.stderr);
+    assert_eq!(data.cut_all().file.packets.len(), 10);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::make::{Made, Order, PcapNg, Random, START, numbered, pcap, pcap_as, traffic, v4};
 use crate::plain;
 use crate::scan::essence;
-use crate::support::{Data, NOT_WHOLE, Output, WHOLE, run_with};
+use crate::support::{Data, NOT_WHOLE, Output, WHOLE, WRONG_REQUEST, run_with};
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,8 +49,8 @@ fn survive(what: &str, files: &[Vec<u8>]) -> Data {
     c.args(["-c", &format!("ulimit -v {ADDRESS_SPACE_KIB}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_taploop"), "import"]);
     c.args(["--interface", "x", "--data"]).arg(data.path()).args(&paths);
     let out = run_with(c, &[]);
-    // Some are no captures any more; what is asked is that the process ends by itself.
-    assert!((WHOLE..=NOT_WHOLE).contains(&out.status), "{what}: {}: {}", out.status, tail(&out));
+    // Some are no captures any more; what is asked is that the process ends by itself, and not for want of memory.
+    assert!([WHOLE, WRONG_REQUEST, NOT_WHOLE].contains(&out.status), "{what}: {}: {}", out.status, tail(&out));
     assert!(no_control(out.stderr.as_bytes()), "{what}: control characters on standard error");
     if data.path().join("rings").exists() {
         data.cut_all();
@@ -71,11 +71,18 @@ fn every_prefix_of_small_captures() {
         let whole = plain::parse(&plain::unpacked(&bytes)).unwrap();
         let known: HashSet<_> = whole.packets.iter().map(essence).collect();
         for batch in prefixes.chunks(400) {
-            // One that is whole goes before, so that there is something to cut.
-            let data = survive(name, &[std::slice::from_ref(&bytes), batch].concat());
+            // One that is whole goes behind them: none keeps it out.
+            let data = survive(name, &[batch, std::slice::from_ref(&bytes)].concat());
             let cut = data.cut_all();
-            assert!(cut.file.packets.len() >= whole.packets.len());
-            assert!(cut.file.packets.iter().all(|p| known.contains(&essence(p))), "{name}: a prefix gave a packet of its own");
+            // Cut off inside its second header, a file can be a whole one of another variant with longer headers.
+            let own = cut.file.packets.iter().filter(|p| !known.contains(&essence(p))).count();
+            assert!(own == 0 || name == "modified" && own < 10, "{name}: {own} packets of prefixes are not in the whole file");
+            // What a decompressor gives of a piece is its own affair; of plain files each whole packet is kept.
+            let whole_packets = |b: &Vec<u8>| plain::parse(&plain::unpacked(b)).map_or(0, |f| f.packets.len());
+            let want: usize = batch.iter().map(whole_packets).sum::<usize>() + whole.packets.len();
+            let have = cut.file.packets.len();
+            let plain = !["gzip", "zstd"].contains(&name);
+            assert!(have == want || !plain && have >= whole.packets.len(), "{name}: {have} packets of {want}");
         }
     }
 }
@@ -131,7 +138,10 @@ fn thousands_of_mutations() {
     for (name, bytes) in small() {
         for _ in 0..2 {
             let batch: Vec<_> = (0..300).map(|_| mutated(&mut r, &bytes)).collect();
-            survive(name, &batch);
+            let packets = survive(name, &batch).cut_all().file.packets.len();
+            // What a decompressor trips over gives nothing.
+            let enough = if ["gzip", "zstd"].contains(&name) { 10 } else { 150 };
+            assert!(packets > enough, "{name}: only {packets} packets came through, so that little was tried");
         }
     }
 }
@@ -149,22 +159,29 @@ fn mutations_of_the_corpus() {
         }
     }
     seeds.sort();
-    let mut r = Random(32);
+    let (mut r, mut files) = (Random(32), 0);
     for (name, bytes) in seeds {
-        let batch: Vec<_> = (0..40).map(|_| mutated(&mut r, &bytes)).collect();
-        survive(&name, &batch);
+        let mut batch: Vec<_> = (0..40).map(|_| mutated(&mut r, &bytes)).collect();
+        // And prefixes; the library's own tests read every one.
+        batch.extend((0..40).map(|_| bytes[..r.below(bytes.len() as u64) as usize].to_vec()));
+        batch.push(bytes);
+        let source = plain::parse(&plain::unpacked(&batch[80])).unwrap();
+        let held = survive(&name, &batch).cut_all();
+        assert!(held.file.packets.len() >= source.packets.len(), "{name}: one of the others kept the whole file out");
+        files += 1;
     }
+    assert!(files > 50, "only {files} captures were small enough");
 }
 
 #[test]
 fn a_compressed_flood_of_nothing() {
-    // 64 MiB of zeros after two packets, in a few hundred KiB.
+    // 24 MiB of zeros after two packets, in some ten KiB.
     let mut e = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     e.write_all(&pcap(&traffic(34, 2, 1_000_000, 20))).unwrap();
     let zeros = vec![0; 1 << 20];
-    (0..64).for_each(|_| e.write_all(&zeros).unwrap());
+    (0..24).for_each(|_| e.write_all(&zeros).unwrap());
     let data = survive("zeros", &[e.finish().unwrap()]);
-    assert!(data.cut_all().file.packets.len() >= 2);
+    assert!(data.rings()[0].packets >= 2);
 }
 
 /// Nothing that a terminal would act on.

@@ -141,6 +141,18 @@ fn ten_thousand_overlapping_segments_in_little_memory() {
     assert!(all.packets.windows(2).all(|w| w[0].time <= w[1].time), "not in time order");
     assert!(peak < PEAK_KIB, "the cut took {peak} KiB");
 
+    for (words, rest) in [
+        (&["cut"][..], &["--ip", "10.9.9.9", "-w", "-"][..]),
+        (&["cut"], &["--filter", "ip[8] < 65", "-w", "-"]),
+        (&["flows"], &["--ip", "10.9.9.9"]),
+        (&["rings"], &["--json"]),
+        (&["ring", "check"], &[]),
+    ] {
+        let (out, peak) = run_watched(data.command(words, rest));
+        assert_eq!(out.status, WHOLE, "{words:?}: {}", out.stderr);
+        assert!(peak < PEAK_KIB, "{words:?} {rest:?} took {peak} KiB");
+    }
+
     let some = Selection { ips: vec![Net("10.9.9.9".parse().unwrap(), 32)], ..Selection::default() };
     agrees(&data.cut(&some.words()), &source, &some);
     let short = Selection { from: Some(START + 900 * SECOND), to: Some(START + 960 * SECOND), ..Selection::default() };

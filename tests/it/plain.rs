@@ -48,6 +48,8 @@ pub(crate) struct File {
     pub(crate) section_comments: Vec<Vec<u8>>,
     /// The first four bytes as they lie in the file.
     pub(crate) magic: [u8; 4],
+    /// Whether statistics of an interface that had packets speak of dropped ones.
+    pub(crate) drops: bool,
     /// Where reading stopped before the end, and why.
     pub(crate) damage: Option<(usize, String)>,
 }
@@ -230,7 +232,10 @@ fn read_block(kind: u32, body: &[u8], big: bool, base: usize, file: &mut File) -
             let opts = options(body.get(8..)?, big);
             let value = |code| opts.iter().find(|o| o.0 == code).map(|o| o.1.clone());
             file.interfaces.push(Interface {
-                name: value(2).filter(|n| !n.is_empty()),
+                // Some writers put a zero byte behind the text.
+                name: value(2)
+                    .map(|n| n[..n.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1)].to_vec())
+                    .filter(|n| !n.is_empty()),
                 link: one_number(u16_at(body, 0, big)?),
                 snaplen: u32_at(body, 4, big)?,
                 resolution: value(9).and_then(|v| v.first().copied()).unwrap_or(6),
@@ -270,6 +275,13 @@ fn read_block(kind: u32, body: &[u8], big: bool, base: usize, file: &mut File) -
                 flags: None,
                 untimed: true,
             });
+        }
+        5 => {
+            let interface = base + u32_at(body, 0, big)? as usize;
+            let dropped = |o: &(u16, Vec<u8>)| [5, 7].contains(&o.0) && o.1.iter().any(|b| *b != 0);
+            let spoke = options(body.get(12..)?, big).iter().any(dropped);
+            file.drops |= spoke && file.packets.iter().any(|p| p.interface == interface);
+            file.others.push(Other { kind, body: body.to_vec() });
         }
         _ => file.others.push(Other { kind, body: body.to_vec() }),
     }

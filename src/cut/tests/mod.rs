@@ -1,5 +1,6 @@
 //! The cut through the index against judging every packet one by one, on random packets and random selections.
 
+mod complete;
 mod traffic;
 
 use super::flows::flows;

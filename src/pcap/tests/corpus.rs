@@ -165,3 +165,27 @@ fn plain(mut file: &[u8]) -> Vec<(u64, u32, &[u8])> {
     }
     packets
 }
+
+#[test]
+fn every_prefix_of_small_captures_reads_up_to_its_end() {
+    let Some(corpus) = corpus() else { return };
+    let mut read = 0;
+    for (path, _) in captures(&corpus) {
+        let bytes = std::fs::read(&path).unwrap();
+        if bytes.len() > 3000 {
+            continue;
+        }
+        let drained = |bytes: &[u8]| CaptureReader::from_reader("prefix", Box::new(Cursor::new(bytes.to_vec()))).map(drain);
+        let Ok(whole) = drained(&bytes) else { continue };
+        for end in 0..bytes.len() {
+            let Ok(part) = drained(&bytes[..end]) else { continue };
+            let (part, whole) = (part.packets(), whole.packets());
+            // Cut off inside its second header, a file can be a whole one of a variant with longer headers.
+            let ambiguous = part.len() == 1 && [0xd4, 0xa1].contains(&bytes[0]);
+            assert!(part.len() <= whole.len(), "{}: {end}", path.display());
+            assert!(ambiguous || whole.starts_with(&part), "{}: {end}", path.display());
+        }
+        read += 1;
+    }
+    assert!(read > 40, "only {read} captures are small");
+}

@@ -8,10 +8,14 @@ mod packets;
 mod stranger;
 
 use super::data::DataDir;
+use super::error::SegmentError;
+use super::files::LazyFile;
 use super::ids::StreamId;
 use super::log;
 use super::note::{Note, NoteKind};
 use super::ring_writer::RingWriter;
+use super::sealed::SealedIndex;
+use super::sections::Section;
 use super::writer::StreamOptions;
 use crate::packet::{LinkType, Packet};
 use crate::pcap::block::{NAME_RESOLUTION, block};
@@ -32,10 +36,10 @@ fn data(dir: &Path) -> DataDir {
 
 /// Three records: one without a section, two of section 1, with a note in the last.
 fn write(ring: &mut RingWriter) {
-    let section = ring.begin_section();
+    let section = ring.begin_section(&Section::default()).unwrap();
     let mut names = Vec::new();
     block(&mut names, NAME_RESOLUTION, b"\x01\x00\x0d\x00\x0a\x01\x02\x03client-3\0\0\0\0\0\0\0\0", &[]);
-    assert!(ring.add_section_block(section, &names).unwrap());
+    assert!(ring.add_section_blocks(section, &names).unwrap());
     let stream = ring.stream(STREAM, OPTIONS);
     for (i, p) in given().iter().enumerate() {
         if i == 4 {
@@ -44,7 +48,7 @@ fn write(ring: &mut RingWriter) {
         if i == 8 {
             stream.publish().unwrap();
             let window = Window { from: Timestamp::from_nanos(given()[7].time), to: Timestamp::from_nanos(p.time) };
-            assert!(stream.note(Note { window, kind: NoteKind::Drops { os: 3, interface: 1 } }));
+            stream.note(Note { window, kind: NoteKind::Drops { os: 3, interface: 1 } }).unwrap();
         }
         let time = Timestamp::from_nanos(p.time);
         stream.append(&Packet { time, original_length: p.original_length, data: &p.data, options: &p.options }).unwrap();
@@ -212,4 +216,26 @@ fn a_stranger_rules_segments_out_by_their_hosts() {
     let others = (0..=255_u8).filter(|&n| stranger::may_hold(entry, 1, IpAddr::from([192, 0, 2, n]))).count();
     assert!(others < 20, "{others} of 256");
     assert!(stranger::may_hold(entry, 2, IpAddr::from([192, 0, 2, 1])), "another segment's entry says nothing");
+}
+
+#[test]
+fn a_footer_that_agrees_with_its_checksum_and_makes_no_sense_is_damage() {
+    let sound = sealed().index;
+    let footer = sound.len() - 384;
+    let dir = tempfile::tempdir().unwrap();
+    // Counts and places of tables, and the facts' number of granules.
+    let places = (0..22).map(|i| 48 + 8 * i).chain([252 + 88]);
+    for at in places {
+        let mut index = sound.clone();
+        let width = if at < 252 { 8 } else { 4 };
+        index[footer + at..footer + at + width].fill(0xff);
+        let sum = crc(&[&index[footer + 252..footer + 376]]);
+        index[footer + 376..footer + 380].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc(&[&index[footer..footer + 380]]);
+        index[footer + 380..].copy_from_slice(&sum.to_le_bytes());
+        let path = dir.path().join("0000000001.idx");
+        fs::write(&path, &index).unwrap();
+        let opened = SealedIndex::open(LazyFile::new(path, Default::default()), index.len() as u64, Default::default());
+        assert!(matches!(opened, Err(SegmentError::Damaged { .. })), "footer byte {at}");
+    }
 }
