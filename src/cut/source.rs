@@ -63,7 +63,31 @@ enum Plan {
     /// All granules from one on, in file order, which is their order in time.
     Range { next: u32, end: u32, ahead: VecDeque<GranuleAt> },
     /// Packets in stored time order from one on.
-    Ordered { next: u64, end: u64, ahead: VecDeque<(u32, u16)>, granules: AHashMap<u32, Rc<Vec<u8>>> },
+    Ordered {
+        next: u64,
+        end: u64,
+        ahead: VecDeque<u32>,
+        granules: AHashMap<u32, Rc<InOrder>>,
+        /// How many packets of each granule had their turn, or [`UNWANTED`].
+        used: Vec<u32>,
+    },
+}
+
+/// Of a granule that has nothing to give.
+const UNWANTED: u32 = u32::MAX;
+
+/// A granule and where its packets are in it, in order of time and then of arrival.
+struct InOrder {
+    bytes: Vec<u8>,
+    offsets: Vec<usize>,
+}
+
+impl InOrder {
+    fn new(bytes: Vec<u8>) -> InOrder {
+        let mut packets: Vec<(Timestamp, usize)> = blocks(&bytes).map(|b| (b.packet.time, b.offset)).collect();
+        packets.sort_unstable();
+        InOrder { offsets: packets.into_iter().map(|p| p.1).collect(), bytes }
+    }
 }
 
 type GranuleAt = (u32, GranuleEntry);
@@ -88,7 +112,7 @@ pub struct Source {
     ready: VecDeque<Waiting>,
     late: BinaryHeap<Reverse<Waiting>>,
     units: AHashMap<u32, Unit>,
-    current: Option<(Waiting, Rc<Vec<u8>>)>,
+    current: Option<(Waiting, Rc<InOrder>)>,
     reread: Option<(u32, Vec<u8>)>,
     /// Granules of the plan that the disk was asked for.
     asked: usize,
@@ -113,7 +137,9 @@ impl Source {
         let many = chosen.as_ref().is_none_or(|c| c.len() > SELECTED_MAX);
         let plan = match chosen {
             _ if segment.time_order_len() > 0 && many => {
-                Plan::Ordered { next: 0, end: segment.time_order_len(), ahead: VecDeque::new(), granules: AHashMap::new() }
+                let end = segment.time_order_len();
+                let used = wanted(&segment, chosen.as_deref(), &window)?;
+                Plan::Ordered { next: 0, end, ahead: VecDeque::new(), granules: AHashMap::new(), used }
             }
             None if in_order => Plan::Range { next: range.start, end: count, ahead: VecDeque::new() },
             chosen => {
@@ -315,7 +341,7 @@ impl Source {
     }
 
     fn peek_ordered(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
-        let Plan::Ordered { next, end, ahead, granules } = &mut self.plan else { return None };
+        let Plan::Ordered { next, end, ahead, granules, used } = &mut self.plan else { return None };
         loop {
             if ahead.is_empty() {
                 if next >= end {
@@ -329,9 +355,12 @@ impl Source {
                 *next += n;
                 continue;
             }
-            let (granule, place) = ahead.pop_front()?;
-            let bytes = match granules.get(&granule) {
-                Some(bytes) => bytes.clone(),
+            let granule = ahead.pop_front()?;
+            let Some(place) = used.get_mut(granule as usize).filter(|n| **n != UNWANTED) else { continue };
+            *place += 1;
+            let place = *place - 1;
+            let in_order = match granules.get(&granule) {
+                Some(in_order) => in_order.clone(),
                 None => {
                     let Some(entry) =
                         self.segment.granules(granule, 1).map_err(|e| failed(e, None)).ok().and_then(|v| v.first().copied())
@@ -342,24 +371,24 @@ impl Source {
                     budget.read += len as u64;
                     let read = self.segment.read_stored(entry.stored_offset, len);
                     let bytes = read.and_then(|bytes| self.segment.verify(&entry, &bytes).map(|()| bytes));
-                    let bytes = Rc::new(bytes.unwrap_or_else(|e| {
+                    let in_order = Rc::new(InOrder::new(bytes.unwrap_or_else(|e| {
                         failed(e, Some(&entry));
                         Vec::new()
-                    }));
+                    })));
                     if granules.len() >= ORDER_GRANULES_MAX {
                         let any = granules.keys().next().copied();
                         any.and_then(|g| granules.remove(&g));
                     }
-                    granules.insert(granule, bytes.clone());
-                    bytes
+                    granules.insert(granule, in_order.clone());
+                    in_order
                 }
             };
-            let Some(stored) = blocks(&bytes).nth(usize::from(place)) else { continue };
+            let Some(&offset) = in_order.offsets.get(place as usize) else { continue };
+            let Some(stored) = packet_block(&in_order.bytes[offset..]) else { continue };
             budget.judged += 1;
             let time = stored.packet.time;
             if self.window.contains(time) && judge.matches(&stored.packet, stored.hint) {
-                let offset = stored.offset;
-                self.current = Some((Waiting { time, granule, place: u32::from(place), unit: granule, offset }, bytes));
+                self.current = Some((Waiting { time, granule, place, unit: granule, offset }, in_order));
                 return Some(time);
             }
         }
@@ -372,8 +401,8 @@ impl Source {
         failed: Failed<'_>,
         with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId) -> R,
     ) -> Option<R> {
-        if let Some((waiting, bytes)) = self.current.take() {
-            return hand_on(&self.segment, &waiting, &bytes, with);
+        if let Some((waiting, in_order)) = self.current.take() {
+            return hand_on(&self.segment, &waiting, &in_order.bytes, with);
         }
         let from_late = match (self.ready.front(), self.late.peek()) {
             (Some(ready), Some(Reverse(late))) => late < ready,
@@ -417,6 +446,20 @@ fn hand_on<R>(
 ) -> Option<R> {
     let section = segment.section_of(waiting.granule);
     packet_block(bytes.get(waiting.offset..)?).map(|stored| with(&stored.packet, stored.hint, section))
+}
+
+/// For each granule 0 if it is one of the chosen and touches the window, else [`UNWANTED`].
+fn wanted(segment: &Segment, chosen: Option<&[u32]>, window: &Window) -> Result<Vec<u32>, SegmentError> {
+    let count = segment.granule_count();
+    let mut all = vec![UNWANTED; count as usize];
+    for from in (0..count).step_by(ENTRIES_AHEAD as usize) {
+        for (granule, entry) in (from..).zip(segment.granules(from, ENTRIES_AHEAD.min(count - from))?) {
+            if window.touches(entry.low, entry.high) && chosen.is_none_or(|c| c.binary_search(&granule).is_ok()) {
+                all[granule as usize] = 0;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The first granule of an ordered segment that may hold packets from a time on.

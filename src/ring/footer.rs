@@ -35,7 +35,7 @@ pub enum Table {
     Community,
     /// For each flow its figures and its granules; counted in bytes.
     Details,
-    /// Granule and place in it of each packet, in order of time, 6 bytes each. Only where packets are deeply disordered.
+    /// The granule of each packet, in order of time, [`time_order_width`] bytes each. Only where packets are deeply disordered.
     TimeOrder,
     /// Notes, 40 bytes each.
     Notes,
@@ -46,8 +46,15 @@ pub enum Table {
 /// How many tables there are.
 pub const TABLES: usize = 11;
 
-/// Bytes of an entry in each table, by [`Table`].
-pub const ENTRY_LEN: [u64; TABLES] = [32, 24, 48, 4, 4, 6, 8, 1, 6, 40, 8];
+/// Bytes of an entry in each table, by [`Table`], of a segment of so many granules.
+pub const fn entry_len(granules: u32) -> [u64; TABLES] {
+    [32, 24, 48, 4, 4, 6, 8, 1, time_order_width(granules), 40, 8]
+}
+
+/// Bytes of a granule's number in the time order of a segment of so many granules.
+pub const fn time_order_width(granules: u32) -> u64 {
+    if granules <= 1 << 16 { 2 } else { 4 }
+}
 
 /// Where a table stands in the payload of the pages, and how many entries it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -118,10 +125,10 @@ impl Footer {
     /// Whether the tables lie inside the pages, and agree with the facts.
     pub fn fits(&self) -> bool {
         let payload = self.pages_len.saturating_sub(4 * self.pages_len.div_ceil(PAGE_LEN as u64));
-        let inside = |(place, width): (&TablePlace, &u64)| {
-            place.count.checked_mul(*width).and_then(|len| place.at.checked_add(len)).is_some_and(|end| end <= payload)
+        let inside = |(place, width): (&TablePlace, u64)| {
+            place.count.checked_mul(width).and_then(|len| place.at.checked_add(len)).is_some_and(|end| end <= payload)
         };
-        self.tables.iter().zip(&ENTRY_LEN).all(inside)
+        self.tables.iter().zip(entry_len(self.facts.granules)).all(inside)
             && self.table(Table::Granules).count == u64::from(self.facts.granules)
             && self.table(Table::ByB4).count == self.table(Table::Flows4).count
             && self.table(Table::ByB6).count == self.table(Table::Flows6).count

@@ -1,6 +1,6 @@
 //! How large a sealed index is, of generated traffic through the real writer: under 1 % of packet bytes at 700 bytes a packet and 20 packets a
 //! flow, under 4 % at 100 bytes and 50, at most 80 bytes a flow (IPv6 112) and 2 a packet and layer. Two tables are apart: granules, under 0.4 %,
-//! and the time order that only deeply disordered segments have, 6 bytes a packet.
+//! and the time order that only deeply disordered segments have, 2 bytes a packet.
 
 use super::data::DataDir;
 use super::files::LazyFile;

@@ -2,7 +2,7 @@
 
 use super::draft::{FlowNumber, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
-use super::footer::{FOOTER_LEN, Footer, TABLES, Table, TablePlace};
+use super::footer::{FOOTER_LEN, Footer, TABLES, Table, TablePlace, time_order_width};
 use super::granule::{Codec, GranuleEntry};
 use super::ids::SectionId;
 use super::log::put_key;
@@ -18,9 +18,6 @@ use std::os::unix::fs::FileExt;
 
 /// Up to so many granules may overlap in time before a segment counts as deeply disordered: a reader holds that many open at once.
 pub const OVERLAP_MAX: usize = 64;
-
-/// Bytes of one entry in [`Table::TimeOrder`].
-pub const TIME_ORDER_ENTRY_LEN: usize = 6;
 
 /// What sealing needs beside the draft.
 pub struct Sealing<'a> {
@@ -130,9 +127,12 @@ pub fn write_index(sealing: &Sealing<'_>, out: &File) -> io::Result<SegmentFacts
 
     let deep = draft.disordered && overlap(&draft.granules) > OVERLAP_MAX;
     if deep {
+        let width = time_order_width(draft.granules.len() as u32) as usize;
         let order = time_order(draft, sealing.data)?;
-        place(Table::TimeOrder, w.position(), order.len() / TIME_ORDER_ENTRY_LEN);
-        w.write(&order)?;
+        place(Table::TimeOrder, w.position(), order.len());
+        bytes.clear();
+        order.iter().for_each(|granule| bytes.extend_from_slice(&granule.to_le_bytes()[..width]));
+        w.write(&bytes)?;
     }
     place(Table::Notes, w.position(), draft.notes.len());
     bytes.clear();
@@ -265,27 +265,20 @@ fn overlap(granules: &[GranuleEntry]) -> usize {
     most
 }
 
-/// Granule and place of each packet, in order of time and then of arrival; of a granule that was given up its lowest time.
-fn time_order(draft: &SegmentDraft, data: &File) -> io::Result<Vec<u8>> {
-    let mut all: Vec<(Timestamp, u32, u16)> = Vec::with_capacity(draft.packets as usize);
+/// The granule of each packet, in order of time and then of arrival; of a granule that was given up its lowest time.
+fn time_order(draft: &SegmentDraft, data: &File) -> io::Result<Vec<u32>> {
+    let mut all: Vec<(Timestamp, u32)> = Vec::with_capacity(draft.packets as usize);
     let mut bytes = Vec::new();
     for (g, entry) in draft.granules.iter().enumerate() {
         if entry.codec != Codec::Plain {
             // It stands there once, so that whoever reads by the order of time learns that it was given up.
-            all.push((entry.low, g as u32, 0));
+            all.push((entry.low, g as u32));
             continue;
         }
         bytes.resize(entry.stored_len as usize, 0);
         data.read_exact_at(&mut bytes, entry.stored_offset)?;
-        for (place, block) in blocks(&bytes).enumerate() {
-            all.push((block.packet.time, g as u32, place as u16));
-        }
+        all.extend(blocks(&bytes).map(|block| (block.packet.time, g as u32)));
     }
     all.sort_unstable();
-    let mut out = Vec::with_capacity(all.len() * TIME_ORDER_ENTRY_LEN);
-    for (_, granule, place) in all {
-        out.extend_from_slice(&granule.to_le_bytes());
-        out.extend_from_slice(&place.to_le_bytes());
-    }
-    Ok(out)
+    Ok(all.into_iter().map(|(_, granule)| granule).collect())
 }

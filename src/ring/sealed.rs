@@ -4,13 +4,12 @@ use super::bytes::{u16_at, u32_at, u48_at};
 use super::draft::{FlowNumber, FlowStats};
 use super::error::SegmentError;
 use super::files::LazyFile;
-use super::footer::{FOOTER_LEN, Footer, Table};
+use super::footer::{FOOTER_LEN, Footer, Table, time_order_width};
 use super::granule::{Codec, GRANULE_ENTRY_LEN, GranuleEntry};
 use super::ids::SectionId;
 use super::log::key_at;
 use super::note::{NOTE_LEN, Note};
 use super::page::{PageCache, PageError, PageReader, payload};
-use super::seal::TIME_ORDER_ENTRY_LEN;
 use super::varint;
 use crate::wire::FlowKey;
 use std::fs::File;
@@ -185,10 +184,12 @@ impl SealedIndex {
         self.footer.table(Table::TimeOrder).count
     }
 
-    /// Granule and place in it of packets `from .. from + n` in order of time.
-    pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<(u32, u16)>, SegmentError> {
-        let bytes = self.entries(Table::TimeOrder, TIME_ORDER_ENTRY_LEN as u64, from, n)?;
-        Ok(bytes.chunks_exact(TIME_ORDER_ENTRY_LEN).map(|b| (u32_at(b, 0), u16_at(b, 4))).collect())
+    /// The granules of packets `from .. from + n` in order of time. A granule's own packets follow in order of time and then of arrival.
+    pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<u32>, SegmentError> {
+        let width = time_order_width(self.footer.facts.granules);
+        let bytes = self.entries(Table::TimeOrder, width, from, n)?;
+        let number = |b: &[u8]| if width == 2 { u32::from(u16_at(b, 0)) } else { u32_at(b, 0) };
+        Ok(bytes.chunks_exact(width as usize).map(number).collect())
     }
 
     /// How many flows there are of both families.

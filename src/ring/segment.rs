@@ -120,8 +120,8 @@ impl Segment {
         }
     }
 
-    /// Granule and place in it of packets `from .. from + n`, in order of time and then of arrival.
-    pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<(u32, u16)>, SegmentError> {
+    /// The granules of packets `from .. from + n` in order of time. A granule's own packets follow in order of time and then of arrival.
+    pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<u32>, SegmentError> {
         match &self.index {
             Index::Sealed(index) => index.time_order(from, n),
             Index::Growing(_) => Ok(Vec::new()),

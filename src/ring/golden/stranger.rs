@@ -1,5 +1,6 @@
 //! A reader made from FORMAT.md alone: it shares no code with the ring. It also says what it reads, for the committed texts.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// What stands at which byte.
@@ -246,7 +247,8 @@ const NAMES: [&str; 11] = [
     "notes",
     "sections: from which granule on, section",
 ];
-const WIDTHS: [usize; 11] = [32, 24, 48, 4, 4, 6, 8, 1, 6, 40, 8];
+/// Of at most 65,536 granules.
+const WIDTHS: [usize; 11] = [32, 24, 48, 4, 4, 6, 8, 1, 2, 40, 8];
 
 impl Sealed {
     pub(super) fn read(index: &[u8], remarks: &mut Remarks) -> Sealed {
@@ -393,9 +395,17 @@ impl Sealed {
     /// Times of all packets, by the time order.
     pub(super) fn in_order_of_time(&self, file: &[u8]) -> Vec<u64> {
         assert_eq!(number(&self.facts, 104, 4) & 2, 2);
-        let places = (0..self.count(8)).map(|i| self.entry(8, i)).map(|e| (number(e, 0, 4), number(e, 4, 2)));
-        let time = |(g, place): (u64, u64)| Granule::read(self.entry(0, g as usize), 0).packets(file)[place as usize].0;
-        places.map(time).collect()
+        let mut left: HashMap<u64, Vec<u64>> = HashMap::new();
+        let mut next = |g: u64| {
+            let times = left.entry(g).or_insert_with(|| {
+                let packets = Granule::read(self.entry(0, g as usize), 0).packets(file);
+                let mut times: Vec<u64> = packets.iter().map(|p| p.0).collect();
+                times.sort_unstable_by(|a, b| b.cmp(a));
+                times
+            });
+            times.pop().unwrap()
+        };
+        (0..self.count(8)).map(|i| next(number(self.entry(8, i), 0, 2))).collect()
     }
 }
 
