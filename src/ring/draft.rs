@@ -3,6 +3,7 @@
 use super::granule::GranuleEntry;
 use super::ids::{SectionId, SegmentId, SensorId, StreamId};
 use super::note::{NOTES_MAX, Note, NoteKind};
+use crate::packet::Packet;
 use crate::time::{Timestamp, Window};
 use crate::wire::{FlowKey, KeyKind};
 
@@ -100,6 +101,18 @@ impl Block {
         self.disordered = false;
         self.first = Timestamp::MAX;
         self.last = Timestamp::ZERO;
+    }
+
+    /// Counts a packet and its time; `newest` is the highest time of the segment so far.
+    pub fn count(&mut self, packet: &Packet<'_>, newest: &mut Timestamp) {
+        self.packets += 1;
+        self.truncated += u32::from(packet.is_truncated());
+        self.disordered |= packet.time < *newest;
+        *newest = (*newest).max(packet.time);
+        self.last = self.last.max(packet.time);
+        if packet.time != Timestamp::ZERO {
+            self.first = self.first.min(packet.time);
+        }
     }
 
     /// Whether it tells anything.

@@ -1,14 +1,14 @@
 //! Mending: the index of a segment that its writer never sealed, made again from its packets.
 
 use super::disk::{DiskError, Shared, ToSeal, own_span};
-use super::draft::{Block, FlowNumber, FlowStats, SegmentDraft, counts_as_ip6};
+use super::draft::{Block, FlowStats, SegmentDraft};
 use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
 use super::ids::{SectionId, SegmentId};
 use super::log;
 use super::scan::{StoredPacket, blocks};
+use super::tally::Tallies;
 use crate::time::Timestamp;
-use crate::wire::{Decoded, Direction, FlowKey, apply_hint, decode};
-use std::collections::HashMap;
+use crate::wire::{Decoded, apply_hint, decode};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -90,8 +90,8 @@ pub(super) fn rebuild(old: &SegmentDraft, data: &File) -> io::Result<(SegmentDra
             break;
         }
     }
-    let Rebuilt { draft, stats4, stats6, .. } = rebuilt;
-    Ok((draft, stats4, stats6))
+    let (stats4, stats6) = rebuilt.tallies.take();
+    Ok((rebuilt.draft, stats4, stats6))
 }
 
 fn section_at(draft: &SegmentDraft, granule: u32) -> SectionId {
@@ -101,9 +101,7 @@ fn section_at(draft: &SegmentDraft, granule: u32) -> SectionId {
 
 struct Rebuilt {
     draft: SegmentDraft,
-    stats4: Vec<FlowStats>,
-    stats6: Vec<FlowStats>,
-    numbers: HashMap<FlowKey, FlowNumber, ahash::RandomState>,
+    tallies: Tallies,
     decoded: Decoded,
     newest: Timestamp,
 }
@@ -112,14 +110,7 @@ impl Rebuilt {
     fn new(old: &SegmentDraft) -> Self {
         let mut draft = SegmentDraft::new(old.sensor, old.id, old.stream, old.data_start);
         draft.imported = old.imported;
-        Rebuilt {
-            draft,
-            stats4: Vec::new(),
-            stats6: Vec::new(),
-            numbers: HashMap::default(),
-            decoded: Decoded::default(),
-            newest: Timestamp::ZERO,
-        }
+        Rebuilt { draft, tallies: Tallies::default(), decoded: Decoded::default(), newest: Timestamp::ZERO }
     }
 
     /// Adds a granule with its verified bytes; without bytes it is given up.
@@ -140,13 +131,7 @@ impl Rebuilt {
         }
         if bytes.is_empty() {
             // Whatever is asked for may have been in it: every plan reads it, and so names it.
-            let (stats, fresh) = (&mut self.stats4, &mut block.new4);
-            let number = *self.numbers.entry(FlowKey::IRREGULAR).or_insert_with(|| {
-                stats.push(FlowStats::EMPTY);
-                fresh.push(FlowKey::IRREGULAR);
-                FlowNumber((stats.len() - 1) as u32)
-            });
-            block.numbers.push(number);
+            self.tallies.mark_unknown(self.draft.granules.len() as u32, &mut block);
             block.last = entry.high;
         }
         block.counts.push(block.numbers.len() as u32);
@@ -193,46 +178,7 @@ impl Rebuilt {
         if let Some(ports) = stored.hint {
             apply_hint(&mut self.decoded, ports);
         }
-        block.packets += 1;
-        block.truncated += u32::from(packet.is_truncated());
-        block.disordered |= packet.time < self.newest;
-        self.newest = self.newest.max(packet.time);
-        block.last = block.last.max(packet.time);
-        if packet.time != Timestamp::ZERO {
-            block.first = block.first.min(packet.time);
-        }
-        let decoded = std::mem::take(&mut self.decoded);
-        let mut keys: Vec<(FlowKey, Direction)> = decoded.layers.iter().filter_map(FlowKey::of).collect();
-        if decoded.trailing_tags.packed() != 0 {
-            keys.push((FlowKey::tagged(decoded.trailing_tags), Direction::AToB));
-        }
-        if decoded.irregular {
-            keys.push((FlowKey::IRREGULAR, Direction::AToB));
-        }
-        for i in 0..keys.len() {
-            let (key, direction) = keys[i];
-            if keys[..i].iter().any(|k| k.0 == key) {
-                continue;
-            }
-            let (stats, fresh, bit) = if counts_as_ip6(&key) {
-                (&mut self.stats6, &mut block.new6, FlowNumber::IP6)
-            } else {
-                (&mut self.stats4, &mut block.new4, 0)
-            };
-            let number = *self.numbers.entry(key).or_insert_with(|| {
-                stats.push(FlowStats::EMPTY);
-                fresh.push(key);
-                FlowNumber((stats.len() - 1) as u32 | bit)
-            });
-            let mut one = FlowStats { first: packet.time, last: packet.time, ..FlowStats::EMPTY };
-            let way = usize::from(direction == Direction::BToA);
-            one.packets[way] = 1;
-            one.bytes[way] = u64::from(packet.original_length);
-            stats[number.index()].add(&one);
-            if !block.numbers.contains(&number) {
-                block.numbers.push(number);
-            }
-        }
-        self.decoded = decoded;
+        block.count(packet, &mut self.newest);
+        self.tallies.count(&self.decoded, packet, self.draft.granules.len() as u32, block);
     }
 }

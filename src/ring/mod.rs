@@ -28,6 +28,7 @@ pub mod sealed;
 pub mod sections;
 pub mod segment;
 pub mod snapshot;
+mod tally;
 pub mod varint;
 pub mod writer;
 

@@ -1,15 +1,15 @@
 //! The recording side of a stream: copies packets into blocks, notes their flows, hands blocks over. It waits for nothing but the bounded queue.
 
-use super::draft::{Block, FlowNumber, FlowStats, counts_as_ip6};
+use super::draft::{Block, FlowStats};
 use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
 use super::hint::{put_hint, without_hints};
 use super::ids::{SectionId, SegmentId, StreamId};
 use super::note::Note;
+use super::tally::Tallies;
 use crate::packet::Packet;
 use crate::pcap::block::{ENHANCED_PACKET_HEAD, enhanced_packet, padded};
 use crate::time::{Timestamp, Window};
-use crate::wire::{Decoded, Direction, FlowKey, FragmentTable, decode};
-use std::collections::HashMap;
+use crate::wire::{Decoded, FragmentTable, decode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,11 +49,6 @@ pub struct StreamOptions {
     pub reserve: u64,
 }
 
-struct Tally {
-    stats: FlowStats,
-    granule: u32,
-}
-
 /// Writes one stream of packets into a ring.
 pub struct StreamWriter {
     jobs: SyncSender<Job>,
@@ -61,9 +56,7 @@ pub struct StreamWriter {
     next_id: Arc<AtomicU64>,
     stream: StreamId,
     options: StreamOptions,
-    numbers: HashMap<FlowKey, FlowNumber, ahash::RandomState>,
-    tally4: Vec<Tally>,
-    tally6: Vec<Tally>,
+    tallies: Tallies,
     decoded: Decoded,
     fragments: FragmentTable,
     hinted: Vec<u8>,
@@ -98,9 +91,7 @@ impl StreamWriter {
             next_id,
             stream,
             options,
-            numbers: HashMap::default(),
-            tally4: Vec::new(),
-            tally6: Vec::new(),
+            tallies: Tallies::default(),
             decoded: Decoded::default(),
             fragments: FragmentTable::new(),
             hinted: Vec::new(),
@@ -135,7 +126,7 @@ impl StreamWriter {
         let options = if self.hinted.is_empty() { 0 } else { self.hinted.len() + 4 };
         let len = ENHANCED_PACKET_HEAD + padded(packet.data.len()) + options + 4;
         let full = self.segment_bytes + len as u64 > self.options.segment_bytes && self.segment_bytes > 0;
-        if full || self.numbers.len() >= self.options.segment_flows {
+        if full || self.tallies.len() >= self.options.segment_flows {
             self.close_segment()?;
         }
         self.open_segment()?;
@@ -152,7 +143,7 @@ impl StreamWriter {
         self.hinted = hinted;
         self.segment_bytes += len as u64;
         self.note_time(packet);
-        self.note_flows(packet);
+        self.tallies.count(&self.decoded, packet, self.granule_index, &mut self.block);
         Ok(())
     }
 
@@ -170,73 +161,10 @@ impl StreamWriter {
         let time = packet.time;
         self.granule_low = self.granule_low.min(time);
         self.granule_high = self.granule_high.max(time);
-        self.block.disordered |= time < self.newest;
-        self.newest = self.newest.max(time);
-        self.block.packets += 1;
-        self.block.truncated += u32::from(packet.is_truncated());
-        self.block.last = self.block.last.max(time);
+        self.block.count(packet, &mut self.newest);
         if time != Timestamp::ZERO {
-            self.block.first = self.block.first.min(time);
             let span = self.segment_span.get_or_insert((time, time));
             *span = (span.0.min(time), span.1.max(time));
-        }
-    }
-
-    fn note_flows(&mut self, packet: &Packet<'_>) {
-        let decoded = std::mem::take(&mut self.decoded);
-        let mut seen = [FlowNumber(u32::MAX); crate::wire::LAYERS_MAX];
-        let mut count = 0;
-        for layer in &decoded.layers {
-            let Some((key, direction)) = FlowKey::of(layer) else { continue };
-            let number = self.number(&key);
-            // A layer that repeats an outer one's flow counts once.
-            if seen[..count].contains(&number) || count == seen.len() {
-                continue;
-            }
-            seen[count] = number;
-            count += 1;
-            self.post(number, direction, packet);
-        }
-        if decoded.trailing_tags.packed() != 0 {
-            let number = self.number(&FlowKey::tagged(decoded.trailing_tags));
-            self.post(number, Direction::AToB, packet);
-        }
-        if decoded.irregular {
-            let number = self.number(&FlowKey::IRREGULAR);
-            self.post(number, Direction::AToB, packet);
-        }
-        self.decoded = decoded;
-    }
-
-    fn number(&mut self, key: &FlowKey) -> FlowNumber {
-        if let Some(&number) = self.numbers.get(key) {
-            return number;
-        }
-        let fresh = || Tally { stats: FlowStats::EMPTY, granule: u32::MAX };
-        let number = if counts_as_ip6(key) {
-            self.tally6.push(fresh());
-            self.block.new6.push(*key);
-            FlowNumber((self.tally6.len() - 1) as u32 | FlowNumber::IP6)
-        } else {
-            self.tally4.push(fresh());
-            self.block.new4.push(*key);
-            FlowNumber((self.tally4.len() - 1) as u32)
-        };
-        self.numbers.insert(*key, number);
-        number
-    }
-
-    fn post(&mut self, number: FlowNumber, direction: Direction, packet: &Packet<'_>) {
-        let tallies = if number.is_ip6() { &mut self.tally6 } else { &mut self.tally4 };
-        let tally = &mut tallies[number.index()];
-        let way = usize::from(direction == Direction::BToA);
-        tally.stats.first = tally.stats.first.min(packet.time);
-        tally.stats.last = tally.stats.last.max(packet.time);
-        tally.stats.packets[way] += 1;
-        tally.stats.bytes[way] += u64::from(packet.original_length);
-        if tally.granule != self.granule_index {
-            tally.granule = self.granule_index;
-            self.block.numbers.push(number);
         }
     }
 
@@ -317,9 +245,7 @@ impl StreamWriter {
         self.hand_over()?;
         let Some(id) = self.segment.take() else { return Ok(()) };
         let captured = self.take_captured();
-        let stats = |tallies: &mut Vec<Tally>| tallies.drain(..).map(|t| t.stats).collect();
-        let (stats4, stats6) = (stats(&mut self.tally4), stats(&mut self.tally6));
-        self.numbers.clear();
+        let (stats4, stats6) = self.tallies.take();
         self.granule_index = 0;
         self.segment_bytes = 0;
         self.newest = Timestamp::ZERO;
