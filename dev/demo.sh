@@ -26,9 +26,13 @@ show import --data "$data" captures/damaged.pcap || status=$?
 echo "(exit status $status)"
 
 show rings --data "$data"
-show cut --data "$data" --ip 10.1.2.3 --around 2018-06-21T10:42:00Z --window 5m -w "$cut" --coverage demo-data/coverage.json --stats
-printf '\nThe coverage of that cut, demo-data/coverage.json:\n'
-cat demo-data/coverage.json
+# Status 4: the packets are there, and coverage says that the captures are shorter than the window.
+status=0
+show cut --data "$data" --ip 10.1.2.3 --around 2018-06-21T10:42:00Z --window 5m -w "$cut" --coverage demo-data/coverage.json --stats || status=$?
+echo "(exit status $status)"
+((status == 0 || status == 4))
+printf '\nThe coverage of that cut, demo-data/coverage.json, begins:\n'
+head -n 40 demo-data/coverage.json
 cat <<END
 
 The cut is in $cut; Wireshark, tshark and tcpdump open it. To go on:

@@ -97,10 +97,16 @@ impl Reason {
 }
 
 /// One line for people.
+/// As in the coverage document.
+impl fmt::Display for ReasonKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = serde_json::to_string(&self.reason).unwrap_or_default();
-        f.write_str(name.trim_matches('"'))?;
+        write!(f, "{}", self.reason)?;
         if !self.interface.is_empty() {
             write!(f, " on {}", self.interface.escape_debug())?;
         }
