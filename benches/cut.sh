@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 SMALL=${SMALL:-1}
 MANY=${MANY:-40000}
-GROWING_MIB=${GROWING_MIB:-500}
+GROWING_MIB=${GROWING_MIB:-240}
 out=$work/cut.pcapng
 cut() { "$@" "$taploop" cut "${AROUND[@]}" -w "$out" --data "$data"; }
 import() { # import FOLDER FILE OPTIONS...
@@ -109,7 +109,7 @@ packet_file=$(dirname "$(dirname "$log_file")")/$(basename "$log_file" .log).pca
 grown=$(tcpdump -n -r "$packet_file" ip 2>/dev/null | sed -n '20000{s/.* IP \([0-9]*\.[0-9]*\.[0-9]*\.[0-9]*\)\..*/\1/p;q}' || true)
 run "$taploop" cut --data "$data" --ip "$grown" -w "$out"
 medians "$taploop" cut --data "$data" --ip 10.99.99.99 -w "$out"
-row "nothing, from a growing segment of $(mib "$(stat -c %s "$packet_file")") (index so far $(mib "$(stat -c %s "$log_file")")) beside sealed ones" "$(ms "$took")" "" "" "10 ms at most, start-up apart"
+row "nothing, from a growing segment of $(mib "$(stat -c %s "$packet_file")") (index so far $(mib "$(stat -c %s "$log_file")"))" "$(ms "$took")" "" "" "10 ms at most, start-up apart"
 stats_growing=$(stats "Cut of a host ($grown) from a growing segment" "$taploop" cut --data "$data" --ip "$grown" -w "$out" --stats)
 exec 9>&-
 wait $writer || true
