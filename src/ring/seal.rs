@@ -198,12 +198,17 @@ fn sorted(keys: &[FlowKey]) -> Vec<u32> {
     order
 }
 
+/// In a flow's details: as many packets and bytes are stored as were seen. Anything else is that the four stored numbers follow, which a
+/// cutoff per flow will need.
+pub(super) const STORED_AS_SEEN: u64 = 0;
+
 fn put_detail(out: &mut Vec<u8>, low: Timestamp, stats: &FlowStats, granules: &[u32]) {
     varint::put(out, stats.first.since(low));
     varint::put(out, stats.last.since(stats.first));
     for n in stats.packets.iter().chain(&stats.bytes) {
         varint::put(out, *n);
     }
+    varint::put(out, STORED_AS_SEEN);
     varint::put(out, granules.len() as u64);
     let mut before = 0;
     for &g in granules {

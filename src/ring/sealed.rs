@@ -10,6 +10,7 @@ use super::ids::SectionId;
 use super::log::key_at;
 use super::note::{NOTE_LEN, Note};
 use super::page::{PageCache, PageError, PageReader, payload};
+use super::seal::STORED_AS_SEEN;
 use super::varint;
 use crate::wire::FlowKey;
 use std::fs::File;
@@ -352,7 +353,7 @@ impl SealedIndex {
         Ok((found == *key).then_some(detail))
     }
 
-    /// The figures of a flow, and its granules if asked for, appended in rising order.
+    /// The figures of a flow as they were seen, and its granules if asked for, appended in rising order.
     pub fn detail(&self, at: u64, granules: Option<&mut Vec<u32>>) -> Result<FlowStats, SegmentError> {
         let place = self.footer.table(Table::Details);
         let mut reader = DetailReader { index: self, at, end: place.count, base: place.at, bytes: Vec::new(), used: 0 };
@@ -363,6 +364,11 @@ impl SealedIndex {
             *word = reader.next()?;
         }
         let [ab, ba, ab_bytes, ba_bytes] = words;
+        if reader.next()? != STORED_AS_SEEN {
+            for _ in 0..4 {
+                reader.next()?;
+            }
+        }
         if let Some(granules) = granules {
             let n = reader.next()?;
             let most = self.footer.table(Table::Granules).count;

@@ -324,6 +324,7 @@ impl Sealed {
         let last = first + leb128();
         let packets = [leb128(), leb128()];
         let bytes = [leb128(), leb128()];
+        assert_eq!(leb128(), 0, "as many are stored as were seen");
         let mut granules = Vec::new();
         for i in 0..leb128() {
             let before = if i == 0 { 0 } else { granules[granules.len() - 1] };
