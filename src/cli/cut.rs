@@ -1,6 +1,6 @@
 //! `taploop cut`.
 
-use super::output::{Failure, print_line};
+use super::output::{Failure, NOT_WHOLE, print_line};
 use super::selection::{SelectionArgs, verdict};
 use super::target::{Target, is_stdout};
 use crate::cut::{Format, cut};
@@ -53,10 +53,9 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         FormatName::Pcap => Format::Pcap,
     };
     let outcome = cut(&data, &selection, format, target.writer()).map_err(|e| Failure::of(&e, e.is_request()))?;
-    if outcome.reader_gone {
-        return Ok(0);
+    if !outcome.reader_gone {
+        target.finish()?;
     }
-    target.finish()?;
     if let Some(mut coverage) = coverage {
         coverage.write_json(&outcome.coverage)?;
         coverage.finish()?;
@@ -64,5 +63,6 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     if args.stats {
         print_line(&outcome.stats.to_string());
     }
-    Ok(verdict(&outcome.coverage, outcome.packets > 0))
+    // Whoever went away knows it: nothing is said.
+    if outcome.reader_gone { Ok(NOT_WHOLE) } else { Ok(verdict(&outcome.coverage, outcome.packets > 0)) }
 }

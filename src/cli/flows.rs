@@ -1,9 +1,12 @@
 //! `taploop flows`.
 
-use super::output::{Failure, grouped, print_table};
+use super::output::{Failure, counted, grouped, print_table, say};
 use super::selection::{SelectionArgs, verdict};
-use crate::cut::flows::{FlowRow, flows};
+use crate::cut::flows::{Flows, flows};
 use std::io::{self, BufWriter, Write};
+
+/// Flows that people get to see.
+const FLOWS_TOLD: usize = 10_000;
 
 /// The command's arguments.
 #[derive(clap::Args)]
@@ -18,30 +21,30 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let (data, selection) = args.selection.open()?;
-    let (rows, coverage) = flows(&data, &selection).map_err(|e| Failure::of(&e, e.is_request()))?;
+    let (found, coverage) = flows(&data, &selection).map_err(|e| Failure::of(&e, e.is_request()))?;
     if args.json {
-        match print_json_lines(&rows) {
+        match print_json_lines(&found) {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
             Err(e) => return Err(Failure::failed(format!("standard output cannot be written: {e}"))),
             Ok(()) => {}
         }
-    } else if !rows.is_empty() {
-        print_rows(&rows);
+    } else if !found.is_empty() {
+        print_rows(&found);
     }
-    Ok(verdict(&coverage, !rows.is_empty()))
+    Ok(verdict(&coverage, !found.is_empty()))
 }
 
-fn print_json_lines(rows: &[FlowRow]) -> io::Result<()> {
+fn print_json_lines(flows: &Flows) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for row in rows {
-        serde_json::to_writer(&mut out, row)?;
+    for row in flows.rows() {
+        serde_json::to_writer(&mut out, &row)?;
         out.write_all(b"\n")?;
     }
     out.flush()
 }
 
 /// Packets and bytes are sent by the first end, and received by it.
-fn print_rows(rows: &[FlowRow]) {
+fn print_rows(flows: &Flows) {
     let head = [
         "proto",
         "end",
@@ -61,7 +64,7 @@ fn print_rows(rows: &[FlowRow]) {
         (a, Some(port)) => format!("{a}:{port}"),
         (a, None) => a.to_string(),
     };
-    let lines = rows.iter().map(|r| {
+    let lines = flows.rows().take(FLOWS_TOLD).map(|r| {
         let vlan: Vec<String> = r.vlan.iter().map(ToString::to_string).collect();
         let mut line = vec![
             r.proto.clone(),
@@ -77,4 +80,8 @@ fn print_rows(rows: &[FlowRow]) {
         line
     });
     print_table(&head, &lines.collect::<Vec<_>>(), 4);
+    let more = flows.len().saturating_sub(FLOWS_TOLD);
+    if more > 0 {
+        say(&format!("{} more: --json lists them", counted(more as u64, "flow")));
+    }
 }

@@ -32,6 +32,8 @@ pub enum ReasonKind {
     IoError,
     /// As many as asked for were given.
     LimitReached,
+    /// Whoever read the cut went away before its end.
+    ReaderGone,
     /// Kept back on purpose. Nothing gives this reason yet.
     ByPolicy,
 }
@@ -140,6 +142,9 @@ pub struct InterfaceCoverage {
     pub bytes: u64,
     /// Drops recorded in the window.
     pub drops: u64,
+    /// Whether capture ran for it at some time in the window.
+    #[serde(skip)]
+    pub captured: bool,
 }
 
 /// What an answer rests on.
@@ -185,6 +190,7 @@ impl Coverage {
                 packets: 0,
                 bytes: 0,
                 drops: 0,
+                captured: !ring.captured(&window)?.is_empty(),
             };
             // Imported captures of another time say nothing about this one, unless they were asked by name.
             let speaks = touches(held) || !any_touches || !selection.interfaces.is_empty() || ring.has_live_segments()?;

@@ -22,6 +22,9 @@ pub enum CutError {
     /// Classic pcap has one link type.
     #[error("the packets have several link types ({0}), which a pcap file cannot hold: use --format pcapng")]
     MixedLinkTypes(String),
+    /// Classic pcap ends in 2106.
+    #[error("some of the packets may be later than 2106-02-07T06:28:15Z, which a pcap file cannot say: use --format pcapng")]
+    TooLate,
     /// The data folder.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -49,6 +52,7 @@ impl CutError {
             CutError::UnknownInterface { .. }
                 | CutError::Filter(_)
                 | CutError::MixedLinkTypes(_)
+                | CutError::TooLate
                 | CutError::Data(DataError::Missing(_) | DataError::NotData(_))
         )
     }

@@ -6,6 +6,7 @@ mod error;
 pub mod flows;
 pub mod merge;
 pub mod output;
+mod planned;
 pub mod source;
 
 use crate::packet::LinkType;
@@ -134,13 +135,12 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
     let context = ReadContext::default();
     let rings = open_rings(data, selection, &context)?;
     let (segments, link_types) = segments(selection, &rings)?;
-    if format == Format::Pcap && link_types.len() > 1 {
-        let list: Vec<String> = link_types.iter().map(ToString::to_string).collect();
-        return Err(CutError::MixedLinkTypes(list.join(", ")));
-    }
+    let link_type = match format {
+        Format::Pcap => planned::pcap_link_type(selection, &rings, &segments)?,
+        Format::Pcapng => LinkType::ETHERNET,
+    };
     let mut coverage = Coverage::begin(selection, &rings)?;
     let mut judges = merge::judges(selection, &rings, &link_types, &mut coverage)?;
-    let link_type = link_types.first().copied().unwrap_or(LinkType::ETHERNET);
     let mut output = Output::new(out, format, selection, &coverage, link_type, start);
     let (stats, broken) = merge::merge(selection, &rings, segments, &mut judges, &mut coverage, |taken, coverage| {
         let bytes = taken.packet.data.len() as u64;
@@ -159,14 +159,24 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
     });
     let written = match broken {
         Some(Some(e)) => Err(e),
-        _ => output.finish(),
+        _ => output.finish(&coverage),
     };
-    coverage.finish();
     let reader_gone = match written {
         Ok(()) => false,
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => true,
         Err(e) => return Err(CutError::Write(e)),
     };
+    if reader_gone {
+        coverage.add(Reason {
+            reason: ReasonKind::ReaderGone,
+            interface: String::new(),
+            from: None,
+            to: None,
+            bytes: None,
+            detail: "whoever read the cut went away before its end; packets are counted that it may not have taken".into(),
+        });
+    }
+    coverage.finish();
     let stats = Stats {
         segments_opened: stats.segments_opened,
         index_bytes: context.pages.bytes_read(),

@@ -5,7 +5,7 @@
 //! host) each make their own, because an option of an interface block holds for all its packets. The blocks of one interface have
 //! one name.
 
-use super::coverage::Coverage;
+use super::coverage::{Coverage, Reason, ReasonKind};
 use super::merge::Taken;
 use crate::packet::LinkType;
 use crate::pcap::block;
@@ -42,6 +42,7 @@ type Digest = [u8; 32];
 
 #[derive(Default)]
 struct Interface {
+    ring: Option<usize>,
     packets: u64,
     bytes: u64,
     last: Timestamp,
@@ -61,7 +62,6 @@ pub struct Output<'a> {
     start: Instant,
     /// When the first byte was handed on, from the request.
     pub first_byte: Option<Duration>,
-    clamped: u64,
 }
 
 impl<'a> Output<'a> {
@@ -95,14 +95,15 @@ impl<'a> Output<'a> {
             blocks: HashSet::new(),
             start,
             first_byte: None,
-            clamped: 0,
         }
     }
 
     /// Writes a packet.
     pub fn packet(&mut self, taken: &Taken<'_>, ring: &RingReader) -> io::Result<()> {
         match self.format {
-            Format::Pcap => self.clamped += u64::from(!pcap_record(&mut self.buffer, taken.packet)),
+            Format::Pcap if pcap_record(&mut self.buffer, taken.packet) => {}
+            // The plan has seen to it that there are none.
+            Format::Pcap => return Err(io::Error::other("a packet is later than pcap can say: use --format pcapng")),
             Format::Pcapng => {
                 let number = match self.numbers.get(&(taken.ring, taken.section, taken.link_type)) {
                     Some(&number) => number,
@@ -132,7 +133,7 @@ impl<'a> Output<'a> {
             None => {
                 let number = self.interfaces.len() as u32;
                 block::interface_description(&mut self.buffer, taken.link_type, Some(ring.interface()), options);
-                self.interfaces.push(Interface::default());
+                self.interfaces.push(Interface { ring: Some(taken.ring), ..Interface::default() });
                 self.described.insert(key, number);
                 number
             }
@@ -156,7 +157,7 @@ impl<'a> Output<'a> {
     }
 
     /// Writes what only the end knows.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub fn finish(&mut self, coverage: &Coverage) -> io::Result<()> {
         if self.format == Format::Pcapng {
             if self.interfaces.is_empty() {
                 // Readers want one interface, even of an empty capture.
@@ -164,8 +165,7 @@ impl<'a> Output<'a> {
             }
             for (number, i) in self.interfaces.iter().enumerate() {
                 let mut options = Vec::new();
-                let text = format!("{} packets, {} bytes in this cut", i.packets, i.bytes);
-                block::option(&mut options, block::OPT_COMMENT, text.as_bytes());
+                block::option(&mut options, block::OPT_COMMENT, closing(i, coverage).as_bytes());
                 block::option(&mut options, block::ISB_USRDELIV, &i.packets.to_le_bytes());
                 block::interface_statistics(&mut self.buffer, number as u32, i.last, &options);
             }
@@ -175,17 +175,49 @@ impl<'a> Output<'a> {
     }
 }
 
-/// What is fixed before the first packet: the selection, and what the indexes tell, longest gaps first.
+/// What only the end knows of an interface: its figures, and what could not be given.
+fn closing(interface: &Interface, coverage: &Coverage) -> String {
+    let mut text = format!("{} packets, {} bytes in this cut", interface.packets, interface.bytes);
+    let name = interface.ring.and_then(|ring| coverage.interfaces.get(ring)).map_or("", |i| &i.interface);
+    let late =
+        |r: &&Reason| !is_gap(r.reason) && r.reason != ReasonKind::KernelDrops && (r.interface.is_empty() || r.interface == name);
+    push_lines(&mut text, coverage.reasons.iter().filter(late).map(ToString::to_string));
+    text
+}
+
+/// Whether a reason says that there are no packets because nobody captured any.
+fn is_gap(reason: ReasonKind) -> bool {
+    matches!(reason, ReasonKind::BeforeRing | ReasonKind::AfterRing | ReasonKind::NotCaptured)
+}
+
+/// What is fixed before the first packet: the selection, and what the indexes tell of the window, longest gaps first.
+///
+/// Whether a gap lies before all that is held, after it or inside is not said: that depends on what lies outside of the window, and a cut
+/// does not. For the same reason interfaces that have nothing in the window are passed over unless they were asked for by name.
 fn comment(selection: &Selection, coverage: &Coverage) -> String {
     let mut text = format!("taploop cut: {selection}");
-    let mut reasons: Vec<_> = coverage.reasons.iter().collect();
-    let length = |r: &super::coverage::Reason| r.to.unwrap_or(Timestamp::MAX).since(r.from.unwrap_or(Timestamp::ZERO));
+    let speaks = |r: &&Reason| {
+        let captured = coverage.interfaces.iter().any(|i| i.captured && i.interface == r.interface);
+        !is_gap(r.reason) || captured || selection.interfaces.contains(&r.interface)
+    };
+    let mut reasons: Vec<&Reason> = coverage.reasons.iter().filter(speaks).collect();
+    let length = |r: &&Reason| r.to.unwrap_or(Timestamp::MAX).since(r.from.unwrap_or(Timestamp::ZERO));
     reasons.sort_by_key(|r| std::cmp::Reverse(length(r)));
-    for reason in reasons {
-        let line = format!("\n{reason}");
-        if text.len() + line.len() > COMMENT_MAX {
+    let line = |r: &Reason| match is_gap(r.reason) {
+        true => Reason { reason: ReasonKind::NotCaptured, detail: String::new(), ..r.clone() }.to_string(),
+        false => r.to_string(),
+    };
+    push_lines(&mut text, reasons.into_iter().map(line));
+    text
+}
+
+/// Adds lines while they fit into a comment.
+fn push_lines(text: &mut String, lines: impl Iterator<Item = String>) {
+    for line in lines {
+        if text.len() + 1 + line.len() > COMMENT_MAX {
             break;
         }
+        text.push('\n');
         text.push_str(&line);
     }
     let mut end = text.len().min(COMMENT_MAX);
@@ -193,5 +225,4 @@ fn comment(selection: &Selection, coverage: &Coverage) -> String {
         end -= 1;
     }
     text.truncate(end);
-    text
 }

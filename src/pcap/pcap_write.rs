@@ -2,7 +2,10 @@
 
 use super::block::SNAP_LENGTH;
 use crate::packet::{LinkType, Packet};
-use crate::time::SECOND_NS;
+use crate::time::{SECOND_NS, Timestamp};
+
+/// The last time that pcap can say, whose seconds are 32 bits without a sign: 2106-02-07T06:28:15.999999999Z.
+pub const PCAP_LAST: Timestamp = Timestamp::from_nanos(u32::MAX as u64 * SECOND_NS + SECOND_NS - 1);
 
 /// Appends the file's header: magic number a1b23c4d, version 2.4, snap length [`SNAP_LENGTH`].
 pub fn pcap_header(out: &mut Vec<u8>, link_type: LinkType) {
@@ -14,7 +17,7 @@ pub fn pcap_header(out: &mut Vec<u8>, link_type: LinkType) {
     out.extend_from_slice(&u32::from(link_type.0).to_le_bytes());
 }
 
-/// Appends one packet. False where its time lies beyond 2106-02-07, the last that pcap can say, which is then written instead.
+/// Appends one packet. False where its time lies beyond [`PCAP_LAST`], which is then written instead.
 #[must_use]
 pub fn pcap_record(out: &mut Vec<u8>, packet: &Packet<'_>) -> bool {
     let ns = packet.time.as_nanos();

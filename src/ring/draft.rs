@@ -5,7 +5,7 @@ use super::ids::{SectionId, SegmentId, SensorId, StreamId};
 use super::note::{NOTES_MAX, Note, NoteKind};
 use crate::packet::Packet;
 use crate::time::{Timestamp, Window};
-use crate::wire::{FlowKey, KeyKind};
+use crate::wire::{Direction, FlowKey, KeyKind};
 
 /// A flow's number in its segment, in order of appearance; IPv6 flows count apart and have the top bit set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,6 +42,15 @@ pub struct FlowStats {
 impl FlowStats {
     /// No packet yet.
     pub const EMPTY: FlowStats = FlowStats { first: Timestamp::MAX, last: Timestamp::ZERO, packets: [0; 2], bytes: [0; 2] };
+
+    /// Counts a packet.
+    pub fn count(&mut self, packet: &Packet<'_>, direction: Direction) {
+        let way = usize::from(direction == Direction::BToA);
+        self.first = self.first.min(packet.time);
+        self.last = self.last.max(packet.time);
+        self.packets[way] += 1;
+        self.bytes[way] += u64::from(packet.original_length);
+    }
 
     /// Adds what another stretch of the same flow amounts to.
     pub fn add(&mut self, other: &FlowStats) {

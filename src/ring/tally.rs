@@ -80,12 +80,7 @@ impl Tallies {
     }
 
     fn add(&mut self, number: FlowNumber, direction: Direction, packet: &Packet<'_>, granule: u32, block: &mut Block) {
-        let stats = &mut self.post(number, granule, block).stats;
-        let way = usize::from(direction == Direction::BToA);
-        stats.first = stats.first.min(packet.time);
-        stats.last = stats.last.max(packet.time);
-        stats.packets[way] += 1;
-        stats.bytes[way] += u64::from(packet.original_length);
+        self.post(number, granule, block).stats.count(packet, direction);
     }
 
     fn post(&mut self, number: FlowNumber, granule: u32, block: &mut Block) -> &mut Tally {

@@ -223,8 +223,9 @@ fn a_reader_that_goes_away_is_no_fault() {
     let data = Data::new();
     data.take("big.pcap", &pcap(&traffic(1, 20_000, 1_000_000, 300)));
     for format in ["pcap", "pcapng"] {
+        let coverage = data.file("coverage.json", b"old");
         let mut child = data
-            .command(&["cut"], &["--format", format, "-w", "-"])
+            .command(&["cut"], &["--format", format, "-w", "-", "--coverage", coverage.to_str().unwrap()])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -233,7 +234,9 @@ fn a_reader_that_goes_away_is_no_fault() {
         child.stdout.take().unwrap().read_exact(&mut first).unwrap();
         let out = child.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&out.stderr), "", "it ends quietly");
-        assert_eq!(out.status.code(), Some(WHOLE));
+        assert_eq!(out.status.code(), Some(NOT_WHOLE));
+        let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&coverage).unwrap()).unwrap();
+        assert_eq!((&told["complete"], &told["reasons"][0]["reason"]), (&false.into(), &"reader_gone".into()), "{told}");
     }
 }
 
