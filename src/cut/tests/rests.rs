@@ -1,6 +1,6 @@
 //! What an answer says of itself: bounds, gaps that do not depend on what lies outside of the window, what pcap cannot hold.
 
-use crate::cut::coverage::ReasonKind;
+use crate::cut::coverage::{Coverage, ReasonKind};
 use crate::cut::flows::flows_up_to;
 use crate::cut::{CutError, Format, Outcome, cut};
 use crate::packet::{LinkType, Packet};
@@ -99,4 +99,35 @@ fn the_end_of_a_cut_says_what_was_missing() {
     let text = String::from_utf8_lossy(&file);
     let (_, end) = text.split_once("3 packets, ").unwrap();
     assert!(end.contains("damaged on eth0") && end.contains("0000000001.pcapng"), "{end}");
+}
+
+#[test]
+fn flows_of_whole_segments_come_from_the_index_and_those_astride_an_edge_from_the_packets() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = add(dir.path(), "eth0", 1000, 0..200, LinkType::ETHERNET);
+    // No packet can be read.
+    let path = data.ring_path("eth0").join("0000000001.pcapng");
+    let len = fs::metadata(&path).unwrap().len();
+    fs::write(&path, vec![0; len as usize]).unwrap();
+    let of = |text: &str| flows_up_to(&data, &text.parse().unwrap(), 1000).unwrap();
+    let (found, coverage) = of("from 1970-01-01T00:16:40Z to 1970-01-01T00:20:00Z");
+    let damaged = |c: &Coverage| c.reasons.iter().any(|r| r.reason == ReasonKind::Damaged);
+    assert_eq!((found.len(), damaged(&coverage)), (200, false));
+    let (found, coverage) = of("from 1970-01-01T00:16:40Z to 1970-01-01T00:19:59Z");
+    assert_eq!((found.len(), damaged(&coverage)), (0, true));
+}
+
+#[test]
+fn what_a_cut_cost_is_what_it_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = add(dir.path(), "eth0", 1000, 0..250, LinkType::ETHERNET);
+    let (_, one) = made(&data, "where layer(ip 10.0.0.7)", Format::Pcapng).unwrap();
+    let (_, all) = made(&data, "where layer(ip 10.1.0.1)", Format::Pcapng).unwrap();
+    // 250 blocks of 76 bytes are two granules; the other end is in both.
+    assert_eq!((one.stats.segments_opened, all.stats.segments_opened), (1, 1));
+    assert_eq!((all.stats.packets_judged, all.stats.packet_bytes), (250, 250 * 76));
+    assert_eq!((one.stats.packets_judged, one.stats.packet_bytes), (215, 215 * 76));
+    assert!(one.stats.time_to_first_byte <= one.stats.total);
+    let (_, none) = made(&data, "where layer(ip 10.9.9.9)", Format::Pcapng).unwrap();
+    assert_eq!((none.stats.packets_judged, none.stats.packet_bytes), (0, 0));
 }
