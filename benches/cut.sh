@@ -55,6 +55,13 @@ row "five minutes of one host, warm ($found packets); tcpdump over the segments;
     "$(ratio "$peer" $((warm > start ? warm - start : 1)))" "100 at least"
 row "the same, $GIB GiB ring; $SMALL GiB ring" "$(ms "$warm")" "$(ms "$small")" "$(ratio "$warm" "$small")" "1.2 at most"
 row "the same, peak memory" "$(mib $((peak * 1024)))" "" "" "128 MiB at most"
+# As --stats tells: the medians of the time to the first byte, and the bytes read of packet files beside one granule (16 KiB) a packet.
+told() { "$taploop" cut "${AROUND[@]}" -w "$out" --data "$work/big" --stats 2>&1 | sed -n "s/^$1: \\([0-9.]*\\).*/\\1/p"; }
+all=()
+for ((i = 0; i < RUNS; i++)); do all+=("$(told 'time to first byte' | awk '{ printf "%.0f", $1 * 1000 }')"); done
+row "the same, first byte" "$(ms "$(printf '%s\n' "${all[@]}" | median)")" "" "" "10 ms at most"
+read_bytes=$(told 'packet bytes read')
+row "the same, bytes read of packet files; one granule (16 KiB) a packet" "$(mib "$read_bytes")" "$(mib $((found * 16384)))" "$(ratio "$read_bytes" $((found * 16384)))" "1.05 at most"
 
 data=$work/big
 all=()
@@ -108,6 +115,11 @@ packet_file=$(dirname "$(dirname "$log_file")")/$(basename "$log_file" .log).pca
 # A flow of the growing segment itself: the host that its middle packet comes from.
 grown=$(tcpdump -n -r "$packet_file" ip 2>/dev/null | sed -n '20000{s/.* IP \([0-9]*\.[0-9]*\.[0-9]*\.[0-9]*\)\..*/\1/p;q}' || true)
 run "$taploop" cut --data "$data" --ip "$grown" -w "$out"
+all=()
+for ((i = 0; i < RUNS; i++)); do
+    all+=("$("$taploop" cut --data "$data" --ip "$grown" -w "$out" --stats 2>&1 | sed -n 's/^time to first byte: \([0-9.]*\).*/\1/p' | awk '{ printf "%.0f", $1 * 1000 }')")
+done
+row "first byte of a host's packets from a growing segment" "$(ms "$(printf '%s\n' "${all[@]}" | median)")" "" "" "10 ms at most"
 medians "$taploop" cut --data "$data" --ip 10.99.99.99 -w "$out"
 row "nothing, from a growing segment of $(mib "$(stat -c %s "$packet_file")") (index so far $(mib "$(stat -c %s "$log_file")"))" "$(ms "$took")" "" "" "10 ms at most, start-up apart"
 stats_growing=$(stats "Cut of a host ($grown) from a growing segment" "$taploop" cut --data "$data" --ip "$grown" -w "$out" --stats)

@@ -1,3 +1,5 @@
+//! Classic pcap: every variant magic and byte order, what is cut off, what we write.
+
 use super::make::BOTH;
 use super::*;
 use crate::packet::{LinkType, Packet};

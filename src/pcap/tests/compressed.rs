@@ -1,3 +1,5 @@
+//! gzip and zstd around any capture: told by content, damaged, more than one deep.
+
 use super::make::{BOTH, everything};
 use super::*;
 use std::io::Write;

@@ -1,3 +1,5 @@
+//! Bytes that mean harm: any prefix, any change, any lengths, within the limits on memory.
+
 use super::make::{BOTH, everything};
 use super::*;
 use proptest::prelude::*;

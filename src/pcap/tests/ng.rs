@@ -1,3 +1,5 @@
+//! pcapng: sections, interfaces, time units, all packet blocks, options, damage.
+
 use super::make::{BOTH, END, Order, everything};
 use super::*;
 use crate::packet::LinkType;

@@ -1,3 +1,5 @@
+//! Files that are no captures, and what is said of them.
+
 use super::make::BOTH;
 use super::*;
 use crate::pcap::reader::OpenError;

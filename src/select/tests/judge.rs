@@ -1,3 +1,5 @@
+//! The judge, packet by packet.
+
 use super::super::{Expr, Judge, LayerExpr};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;

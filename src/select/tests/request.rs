@@ -1,3 +1,5 @@
+//! Flags become a selection, or one clear line.
+
 use super::super::{Request, RequestError};
 use crate::time::Timestamp;
 use clap::Parser;

@@ -1,3 +1,5 @@
+//! The text form: print, parse, the same.
+
 use super::super::text::{SELECTION_DEPTH_MAX, SELECTION_TEXT_MAX, TextError};
 use super::super::{Expr, LayerExpr, Prefix, Selection};
 use crate::time::{Timestamp, Window};
