@@ -2,7 +2,7 @@
 
 use super::output::{Failure, NOT_WHOLE, print_line};
 use super::selection::{SelectionArgs, verdict};
-use super::target::{Target, is_stdout};
+use super::target::{Target, is_stdout, lies_in};
 use crate::cut::{Format, cut};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,12 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         }
     }
     let (data, selection) = args.selection.open()?;
+    for path in [Some(&args.write), args.coverage.as_ref()].into_iter().flatten().filter(|p| !is_stdout(p)) {
+        if lies_in(path, data.path()) {
+            let text = format!("{} lies in the data folder, where only rings are kept: give another place", path.display());
+            return Err(Failure::request(text));
+        }
+    }
     // Before the work: a place that cannot be written is told at once.
     let mut target = Target::open(&args.write)?;
     if target.is_terminal() {

@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// One interface for all packets [default: the files' own interface names, else the file's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_parser = interface, value_name = "NAME")]
     interface: Option<String>,
     /// Bytes that a ring may take, index included, like 50GB; the oldest segments go first [default: no limit]
     #[arg(long, value_name = "SIZE")]
@@ -38,6 +38,10 @@ pub(super) struct Args {
     /// Capture files; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+}
+
+fn interface(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it is empty: give a name, or leave --interface out".into()) } else { Ok(text.into()) }
 }
 
 fn segment_bytes(text: &str) -> Result<Size, String> {

@@ -1,7 +1,7 @@
 //! What the commands that select packets share: their arguments, and the verdict on an answer.
 
 use super::output::{Failure, NONE_MATCHED, NOT_WHOLE, say};
-use crate::cut::coverage::{Coverage, Reason};
+use crate::cut::coverage::{Coverage, Reason, ReasonKind};
 use crate::ring::data::DataDir;
 use crate::select::{Request, Selection};
 use crate::time::Timestamp;
@@ -34,8 +34,14 @@ impl SelectionArgs {
 /// The exit status; what speaks against 0 is told.
 pub(super) fn verdict(coverage: &Coverage, is_any: bool) -> u8 {
     if !is_any {
+        let limited = coverage.reasons.iter().any(|r| r.reason == ReasonKind::LimitReached);
+        if limited {
+            say("packets match, but the first is larger than --limit-bytes allows: give a larger one");
+        }
         let why = if coverage.reasons.is_empty() { ": nothing that is held does" } else { "" };
-        say(&format!("no packet matches {}{why}", coverage.selection));
+        if !limited {
+            say(&format!("no packet matches {}{why}", coverage.selection));
+        }
         for interface in coverage.interfaces.iter().take(INTERFACES_TOLD) {
             if let Some((first, last)) = interface.first_packet.zip(interface.last_packet) {
                 say(&format!("{} holds {first} to {last}", interface.interface));
@@ -80,7 +86,6 @@ fn told(reasons: &[Reason]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cut::coverage::ReasonKind;
 
     #[test]
     fn what_many_interfaces_have_in_common_is_one_line() {

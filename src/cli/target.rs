@@ -45,6 +45,16 @@ pub(super) fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|p| path == Path::new(p))
 }
 
+/// Whether a file that is or would be at `path` lies in a folder, links followed.
+pub(super) fn lies_in(path: &Path, folder: &Path) -> bool {
+    let path = followed(path);
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (fs::canonicalize(parent), fs::canonicalize(folder)) {
+        (Ok(parent), Ok(folder)) => parent.starts_with(folder),
+        _ => false,
+    }
+}
+
 impl Target {
     /// Standard output for `-`; what is no regular file (a device, a FIFO) is written directly. A link stays: what it leads to is
     /// replaced, and keeps its permissions and owner.

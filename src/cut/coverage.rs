@@ -243,6 +243,20 @@ impl Coverage {
             add(ReasonKind::AfterRing, window.from.max(held.complete_to), window.to, detail);
             inside.to = inside.to.min(held.complete_to);
         }
+        // An end that was left open asks for what is held. But no answer may pass for whole where its writer has not finished,
+        // or where the window lies wholly beside what is held.
+        if !selection.to_given {
+            if held.growing > 0 && held.complete_to <= last {
+                let detail = "not yet complete: its writer has not finished, or was killed";
+                add(ReasonKind::AfterRing, window.from.max(held.complete_to), window.to, detail);
+                inside.to = inside.to.min(held.complete_to);
+            } else if selection.from_given && window.from > last {
+                add(ReasonKind::AfterRing, window.from, window.to, "later than the last packet held");
+            }
+        }
+        if !selection.from_given && selection.to_given && window.to <= first {
+            add(ReasonKind::BeforeRing, window.from, window.to, "earlier than the first packet held");
+        }
         if inside.from < inside.to {
             let mut at = inside.from;
             for captured in ring.captured(&inside)? {

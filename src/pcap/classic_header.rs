@@ -144,8 +144,10 @@ pub(super) fn read(source: &mut Source) -> io::Result<Result<Layout, String>> {
     if lengths == Lengths::CapturedFirst && magic.candidates.len() > 1 {
         let mut best = u32::MAX;
         for &kind in magic.candidates {
-            let misfits = misfits(source, &layout, kind)?;
-            if misfits < best {
+            let (misfits, whole) = misfits(source, &layout, kind)?;
+            // Damage makes the records of any kind look odd: a rarer one is believed only if it fits, or reads on where the first does not.
+            let is_first = kind == magic.candidates[0];
+            if misfits < best && (is_first || misfits == 0 || whole >= 2) {
                 (best, layout.record_header) = (misfits, kind.length());
             }
             if misfits == 0 {
@@ -156,9 +158,10 @@ pub(super) fn read(source: &mut Source) -> io::Result<Result<Layout, String>> {
     Ok(Ok(layout))
 }
 
-/// How many fields of the first records are implausible for this kind of header. Looks no further than the buffer goes.
-fn misfits(source: &mut Source, layout: &Layout, kind: RecordKind) -> io::Result<u32> {
-    let (mut at, mut misfits, order) = (0, 0, layout.order);
+/// How many fields of the first records are implausible for this kind of header, and how many records are whole. Looks no further than
+/// the buffer goes.
+fn misfits(source: &mut Source, layout: &Layout, kind: RecordKind) -> io::Result<(u32, u32)> {
+    let (mut at, mut misfits, mut whole, order) = (0, 0, 0, layout.order);
     for tried in 0..RECORDS_TRIED {
         let length = kind.length();
         if at + length > BUFFER {
@@ -187,17 +190,18 @@ fn misfits(source: &mut Source, layout: &Layout, kind: RecordKind) -> io::Result
             }
         }
         if captured > packet_max(layout.link_type) {
-            return Ok(misfits + 1);
+            return Ok((misfits + 1, whole));
         }
         at += length + captured as usize;
         if at > BUFFER {
             break;
         }
         if !source.has(at)? {
-            return Ok(misfits + 1);
+            return Ok((misfits + 1, whole));
         }
+        whole += 1;
     }
-    Ok(misfits)
+    Ok((misfits, whole))
 }
 
 /// The values seen in the extra field of Nokia's files.

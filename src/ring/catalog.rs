@@ -208,6 +208,7 @@ pub struct CatalogReader {
     file: File,
     entries: u64,
     dropped: u64,
+    is_torn: bool,
 }
 
 impl CatalogReader {
@@ -219,12 +220,15 @@ impl CatalogReader {
             Err(e) => return Err(e.into()),
         };
         let dropped = read_header(&file)?;
-        let mut entries = entries_in(file.metadata()?.len());
+        let len = file.metadata()?.len();
+        let mut entries = entries_in(len);
+        let mut is_torn = len.saturating_sub(HEADER_LEN) % FACTS_LEN as u64 != 0;
         // The last entry may be in the making: then it is not there yet.
         if entries > 0 && !matches!(read_entry(&file, entries - 1), Ok(Some(_))) {
             entries -= 1;
+            is_torn = true;
         }
-        Ok(CatalogReader { file, entries, dropped: dropped.min(entries) })
+        Ok(CatalogReader { file, entries, dropped: dropped.min(entries), is_torn })
     }
 
     /// How many segments have been dropped by now, of all that the catalogue ever held since it was last written anew. Grows while the reader is open.
@@ -235,6 +239,11 @@ impl CatalogReader {
     /// How many had been dropped when it was opened.
     pub fn dropped_at_open(&self) -> u64 {
         self.dropped
+    }
+
+    /// Where an entry begins that is not whole, if there is one: one in the making, or a damaged one.
+    pub fn torn_at(&self) -> Option<u64> {
+        self.is_torn.then(|| entry_at(self.entries))
     }
 
     /// The live segments that have packets in the window or for which capture ran in it, with their places.

@@ -221,8 +221,10 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     Some(s.f_bavail * s.f_frsize)
 }
 
+/// Whether there is nothing in it, or nothing but the mark that somebody else is just making.
 fn is_empty_folder(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+    let is_mark = |name: &str| name.starts_with("taploop.") && name.ends_with(".tmp") || name == MARK_FILE;
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().all(|e| e.file_name().to_str().is_some_and(is_mark)))
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use ahash::AHashMap;
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -31,7 +32,13 @@ impl Files {
             *used = now;
             return Ok(file.clone());
         }
-        let file = Arc::new(File::open(path)?);
+        // What is no file might never end or never begin: a FIFO would be waited for.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
+        }
+        let file = Arc::new(file);
         s.opened += 1;
         if s.open.len() >= FILES_OPEN_MAX
             && let Some(oldest) = s.open.iter().min_by_key(|(_, (_, used))| *used).map(|(p, _)| p.clone())

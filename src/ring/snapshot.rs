@@ -133,8 +133,9 @@ impl RingReader {
         let without_catalog = OnceLock::new();
         let catalog = match CatalogReader::open(&ring) {
             Ok(catalog) => Some(catalog),
-            Err(CatalogError::Missing) => None,
-            Err(e @ CatalogError::Damaged(_)) => {
+            // A ring that is only just made has none yet.
+            Err(CatalogError::Missing) if !has_unknown_index(&ring, &HashSet::new()) => None,
+            Err(e @ (CatalogError::Damaged(_) | CatalogError::Missing)) => {
                 without_catalog.get_or_init(|| (e.to_string(), from_footers(&ring)));
                 None
             }
@@ -150,6 +151,15 @@ impl RingReader {
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
             if reader.growing.is_empty() {
                 reader.complete_to = None;
+            }
+        }
+        if let Some(at) = reader.catalog.as_ref().and_then(CatalogReader::torn_at) {
+            // An entry in the making is of a segment whose log was still there; else it was whole once.
+            let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
+            let known = newest.iter().chain(reader.growing.iter().map(|(f, _)| f)).map(|f| f.id).collect();
+            if has_unknown_index(&reader.ring, &known) {
+                let why = CatalogError::Damaged(at).to_string();
+                reader.without_catalog.get_or_init(|| (why, from_footers(&reader.ring)));
             }
         }
         Ok(Some(reader))
@@ -303,6 +313,14 @@ impl RingReader {
 /// The segment that a file belongs to, by its name.
 fn segment_of(file: &Path) -> Option<SegmentId> {
     SegmentId::parse(file.file_stem()?.to_str()?)
+}
+
+/// Whether a sealed index lies in the folder that is newer than all known segments.
+fn has_unknown_index(ring: &Path, known: &HashSet<SegmentId>) -> bool {
+    let newest = known.iter().max();
+    let entries = fs::read_dir(ring).into_iter().flatten().filter_map(Result::ok).map(|e| e.path());
+    let indexes = entries.filter(|p| p.extension().is_some_and(|x| x == "idx"));
+    indexes.filter_map(|p| segment_of(&p)).any(|id| newest.is_none_or(|n| id > *n))
 }
 
 /// The logs of a ring's growing segments.

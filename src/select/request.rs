@@ -28,13 +28,13 @@ pub struct Request {
     #[arg(long, value_name = "ADDR|CIDR")]
     pub peer: Vec<Prefix>,
     /// TCP, UDP or SCTP port of either end; may be repeated: any of them
-    #[arg(long, value_name = "N", value_parser = port)]
+    #[arg(long, value_name = "N", value_parser = port, allow_negative_numbers = true)]
     pub port: Vec<u16>,
     /// IP protocol, by name or number; may be repeated: any of them
     #[arg(long, value_name = "NAME|N")]
     pub proto: Vec<Protocol>,
     /// VLAN identifier of any tag; may be repeated: any of them
-    #[arg(long, value_name = "N", value_parser = vlan)]
+    #[arg(long, value_name = "N", value_parser = vlan, allow_negative_numbers = true)]
     pub vlan: Vec<u16>,
     /// Community ID (version 1); may be repeated: any of them
     #[arg(long, value_name = "ID")]
@@ -49,13 +49,13 @@ pub struct Request {
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub around: Option<Moment>,
     /// How long the window of --around is [default: 5m]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub window: Option<Duration>,
     /// A filter in pcap-filter syntax, as tcpdump takes it; names of hosts are never looked up
     #[arg(long, value_name = "PCAP-FILTER")]
     pub filter: Option<String>,
     /// At most so many packets
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub limit_packets: Option<u64>,
     /// At most so many bytes, like 512MiB
     #[arg(long, value_name = "SIZE")]

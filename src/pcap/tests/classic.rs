@@ -110,3 +110,28 @@ fn what_is_written_reads_back() {
     assert_eq!(times, [0, 4_294_967_295_999_999_999, 4_294_967_295_999_999_999]);
     assert_eq!(got.packets()[0].3, b"abc");
 }
+
+#[test]
+fn a_damaged_length_does_not_make_a_file_of_another_kind() {
+    let data = [0x45; 42];
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, 1] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    for captured in [42_u32, 0x7fff_ffff] {
+        for word in [1_500_000_000, 7, captured, captured] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        file.extend_from_slice(&data);
+    }
+    let mut reader = CaptureReader::from_reader("t", Box::new(std::io::Cursor::new(file))).unwrap();
+    let (mut packets, mut damage) = (Vec::new(), None);
+    while let Some(record) = reader.next().unwrap() {
+        match record {
+            Record::Packet { packet, .. } => packets.push(packet.data.to_vec()),
+            Record::Damage(found) => damage = Some(found.position),
+            _ => {}
+        }
+    }
+    assert_eq!((packets, damage), (vec![data.to_vec()], Some(82)));
+}
