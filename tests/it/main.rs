@@ -21,3 +21,4 @@ mod hostile;
 mod live;
 mod order;
 mod output;
+mod spoilt;
