@@ -3,6 +3,8 @@
 use super::output::{FAILED, Failure, NOT_WHOLE, WRONG_REQUEST, chain, counted, print_line, say, shown};
 use crate::import::{ImportError, Imported, Options, Progress, check_inputs, import};
 use crate::ring::data::{DataDir, Retention};
+use crate::ring::dropped::{Dropped, Reason};
+use crate::ring::retention::MAX_BYTES_MIN;
 use crate::select::{Duration, Size};
 use crate::time::SECOND_NS;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,8 +25,8 @@ pub(super) struct Args {
     /// One interface for all packets [default: the files' own interface names, else the file's name]
     #[arg(long, value_parser = interface, value_name = "NAME")]
     interface: Option<String>,
-    /// Bytes that a ring may take, index included, like 50GB; the oldest segments go first [default: no limit]
-    #[arg(long, value_name = "SIZE")]
+    /// Bytes that a ring may take, index included, like 50GB, at least 1MiB; the oldest segments go first [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = max_bytes)]
     max_bytes: Option<Size>,
     /// Drop what was imported longer ago than this [default: no limit]
     #[arg(long, value_name = "DURATION")]
@@ -32,7 +34,7 @@ pub(super) struct Args {
     /// Bytes that stay free on the disk [default: no limit]
     #[arg(long, value_name = "SIZE")]
     min_free: Option<Size>,
-    /// Bytes of a segment, at least 512
+    /// Bytes of a segment, at least 512; fewer are taken where the limits or the disk are small
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = segment_bytes)]
     segment_bytes: Size,
     /// Capture files; - is standard input
@@ -48,6 +50,14 @@ fn segment_bytes(text: &str) -> Result<Size, String> {
     let size: Size = text.parse().map_err(|e| format!("{e}"))?;
     if size.0 < SEGMENT_BYTES_MIN {
         return Err(format!("a segment has at least {SEGMENT_BYTES_MIN} bytes"));
+    }
+    Ok(size)
+}
+
+fn max_bytes(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse().map_err(|e| format!("{e}"))?;
+    if size.0 < MAX_BYTES_MIN {
+        return Err(format!("a ring needs at least {} MiB for its segments and their index", MAX_BYTES_MIN >> 20));
     }
     Ok(size)
 }
@@ -94,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         print_line(&summary(&imported));
     }
     Ok(match told(&imported.refused) {
-        0 if imported.damaged_files > 0 => NOT_WHOLE,
+        0 if imported.damaged_files > 0 || imported.dropped.own_packets > 0 => NOT_WHOLE,
         status => status,
     })
 }
@@ -137,8 +147,25 @@ fn summary(done: &Imported) -> String {
             counted(done.damaged_files, "damaged file")
         ));
     }
+    text.push_str(&dropped(&done.dropped));
     if !done.refused.is_empty() {
         text.push_str(&format!("; {} could not be read", counted(done.refused.len() as u64, "file")));
     }
     text
+}
+
+/// What was dropped to make room, and why.
+fn dropped(dropped: &Dropped) -> String {
+    let why = |reason: &Reason| match reason {
+        Reason::MaxBytes => "to keep --max-bytes",
+        Reason::MaxAge => "to keep --max-age",
+        Reason::MinFree => "to keep --min-free",
+        Reason::DiskFull => "because the disk is full",
+    };
+    let reasons: Vec<&str> = dropped.reasons.iter().map(why).collect();
+    let tell = |packets: u64, of: &str| match packets {
+        0 => String::new(),
+        n => format!("; {} of {of} were dropped {}", counted(n, "packet"), reasons.join(" and ")),
+    };
+    tell(dropped.older_packets, "older segments") + &tell(dropped.own_packets, "this very import")
 }

@@ -61,7 +61,7 @@ pub fn import(
     drop(ticker);
     let closed = lock(&rings).finish();
     // A disk that failed is the cause of whatever else went wrong.
-    closed?;
+    done.dropped = closed?;
     result.map(|()| done)
 }
 

@@ -3,10 +3,11 @@
 use super::terms::Options;
 use crate::packet::Packet;
 use crate::ring::data::{DataDir, Retention};
+use crate::ring::dropped::Dropped;
 use crate::ring::ids::{SectionId, StreamId};
 use crate::ring::note::Note;
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
-use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions, WriteStopped};
+use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions, StreamWriter, WriteStopped};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,50 +22,66 @@ pub(super) fn lock(rings: &Mutex<Rings>) -> MutexGuard<'_, Rings> {
     rings.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A ring that is open.
+struct Open {
+    ring: RingWriter,
+    /// Bytes of its segments.
+    segment_bytes: u64,
+    used: u64,
+}
+
 /// The rings that an import writes.
 pub(super) struct Rings {
     data: DataDir,
     options: Options,
-    open: HashMap<String, (RingWriter, u64)>,
+    open: HashMap<String, Open>,
     uses: u64,
+    dropped: Dropped,
     failed: Option<RingWriteError>,
 }
 
 impl Rings {
     pub(super) fn new(data: &DataDir, options: &Options) -> Rings {
-        Rings { data: data.clone(), options: options.clone(), open: HashMap::new(), uses: 0, failed: None }
+        Rings {
+            data: data.clone(),
+            options: options.clone(),
+            open: HashMap::new(),
+            uses: 0,
+            dropped: Dropped::default(),
+            failed: None,
+        }
     }
 
     pub(super) fn ring(&mut self, interface: &str) -> Result<&mut RingWriter, RingWriteError> {
-        self.uses += 1;
-        let now = self.uses;
-        if !self.open.contains_key(interface) {
-            if self.open.len() >= RINGS_OPEN_MAX
-                && let Some(oldest) = self.open.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone())
-                && let Some((ring, _)) = self.open.remove(&oldest)
-            {
-                ring.finish()?;
-            }
-            let given = (self.options.retention != Retention::default()).then_some(self.options.retention);
-            let ring = RingWriter::open(&self.data, interface, given)?;
-            self.open.insert(interface.to_string(), (ring, now));
-        }
-        let entry = self.open.entry(interface.to_string());
-        match entry {
-            std::collections::hash_map::Entry::Occupied(o) => {
-                let (ring, used) = o.into_mut();
-                *used = now;
-                Ok(ring)
-            }
-            std::collections::hash_map::Entry::Vacant(_) => Err(RingWriteError::Panicked),
-        }
+        self.open(interface).map(|open| &mut open.ring)
     }
 
-    /// The options of a stream whose file needs `reserve` bytes.
-    fn stream_options(&self, reserve: u64) -> StreamOptions {
-        let max = self.options.retention.max_bytes.map_or(u64::MAX, |m| (m / 16).max(4096));
-        let segment_bytes = self.options.segment_bytes.min(max);
-        StreamOptions { segment_bytes, segment_flows: SEGMENT_FLOWS, imported: true, reserve: reserve.min(segment_bytes) }
+    fn open(&mut self, interface: &str) -> Result<&mut Open, RingWriteError> {
+        self.uses += 1;
+        let used = self.uses;
+        if !self.open.contains_key(interface) {
+            if self.open.len() >= RINGS_OPEN_MAX
+                && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
+                && let Some(open) = self.open.remove(&oldest)
+            {
+                self.dropped.add(&open.ring.finish()?);
+            }
+            let limits = self.options.retention;
+            limits.check(self.data.path())?;
+            let ring = RingWriter::open(&self.data, interface, (limits != Retention::default()).then_some(limits))?;
+            let segment_bytes = ring.segment_bytes(self.options.segment_bytes);
+            self.open.insert(interface.to_string(), Open { ring, segment_bytes, used });
+        }
+        let open = self.open.get_mut(interface).ok_or(RingWriteError::Panicked)?;
+        open.used = used;
+        Ok(open)
+    }
+
+    /// The writer of a stream whose file needs `reserve` bytes.
+    fn stream(&mut self, interface: &str, stream: StreamId, reserve: u64) -> Result<&mut StreamWriter, RingWriteError> {
+        let Open { ring, segment_bytes, .. } = self.open(interface)?;
+        let (segment_bytes, reserve) = (*segment_bytes, reserve.min(*segment_bytes));
+        Ok(ring.stream(stream, StreamOptions { segment_bytes, segment_flows: SEGMENT_FLOWS, imported: true, reserve }))
     }
 
     pub(super) fn append(
@@ -75,8 +92,7 @@ impl Rings {
         packet: &Packet<'_>,
         reserve: u64,
     ) -> Result<(), RingWriteError> {
-        let options = self.stream_options(reserve);
-        let writer = self.ring(interface)?.stream(stream, options);
+        let writer = self.stream(interface, stream, reserve)?;
         let appended = writer.set_section(section).and_then(|()| writer.append(packet));
         appended.or_else(|WriteStopped| self.stopped(interface))
     }
@@ -84,22 +100,21 @@ impl Rings {
     /// Tells why a ring stopped.
     fn stopped(&mut self, interface: &str) -> Result<(), RingWriteError> {
         match self.open.remove(interface) {
-            Some((ring, _)) => ring.finish().and(Err(RingWriteError::Panicked)),
+            Some(open) => open.ring.finish().and(Err(RingWriteError::Panicked)),
             None => Err(RingWriteError::Panicked),
         }
     }
 
     /// Keeps a note, also of an interface without packets.
     pub(super) fn note(&mut self, interface: &str, stream: StreamId, note: Note, reserve: u64) -> Result<(), RingWriteError> {
-        let options = self.stream_options(reserve);
-        let noted = self.ring(interface)?.stream(stream, options).note(note);
+        let noted = self.stream(interface, stream, reserve)?.note(note);
         noted.or_else(|WriteStopped| self.stopped(interface))
     }
 
     fn publish(&mut self) {
         let mut stopped = None;
-        for (name, (ring, _)) in &mut self.open {
-            if ring.streams().any(|s| s.publish().is_err()) {
+        for (name, open) in &mut self.open {
+            if open.ring.streams().any(|s| s.publish().is_err()) {
                 stopped = Some(name.clone());
             }
         }
@@ -110,12 +125,16 @@ impl Rings {
         }
     }
 
-    pub(super) fn finish(&mut self) -> Result<(), RingWriteError> {
+    /// Finishes all rings and tells what was dropped.
+    pub(super) fn finish(&mut self) -> Result<Dropped, RingWriteError> {
         let mut result = self.failed.take().map_or(Ok(()), Err);
-        for (_, (ring, _)) in self.open.drain() {
-            result = result.and(ring.finish());
+        for (_, open) in self.open.drain() {
+            match open.ring.finish() {
+                Ok(dropped) => self.dropped.add(&dropped),
+                Err(e) => result = result.and(Err(e)),
+            }
         }
-        result
+        result.map(|()| std::mem::take(&mut self.dropped))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::pcap::reader::{OpenError, ReadError};
 use crate::ring::data::Retention;
+use crate::ring::dropped::Dropped;
 use crate::ring::ring_writer::RingWriteError;
 use crate::ring::writer::SEGMENT_BYTES;
 use std::collections::BTreeSet;
@@ -14,7 +15,7 @@ pub struct Options {
     pub interface: Option<String>,
     /// Limits of the rings. Without any a ring keeps those it has; a new one keeps everything.
     pub retention: Retention,
-    /// Bytes of a segment.
+    /// Bytes of a segment; fewer where the limits or the disk are small.
     pub segment_bytes: u64,
 }
 
@@ -52,6 +53,8 @@ pub struct Imported {
     pub clamped_times: u64,
     /// The interfaces that got packets.
     pub interfaces: BTreeSet<String>,
+    /// What was dropped from the rings to make room.
+    pub dropped: Dropped,
     /// Files that could not be read as captures, or whose disk would not give them to their end, and why. They do not keep the others out.
     pub refused: Vec<ImportError>,
 }
@@ -71,13 +74,13 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    /// Whether the request is at fault: a file that is not there or no capture.
+    /// Whether the request is at fault: a file that is not there or no capture, a limit that cannot be kept.
     pub fn is_request(&self) -> bool {
         match self {
             ImportError::Open(OpenError::Io { source, .. }) => {
                 matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory)
             }
-            ImportError::Open(_) => true,
+            ImportError::Open(_) | ImportError::Write(RingWriteError::Limit(_)) => true,
             ImportError::Read(_) | ImportError::Write(_) => false,
         }
     }

@@ -439,16 +439,16 @@ impl CatalogWriter {
     fn put(&mut self, facts: &SegmentFacts) -> io::Result<()> {
         let mut bytes = facts.encode().to_vec();
         let in_group = self.entries % GROUP_ENTRIES;
-        self.live.push_back(*facts);
         if in_group == GROUP_ENTRIES - 1 {
             // Dropped entries of the group no longer count, which readers expect only of groups that are live as a whole.
-            let members = self.live.iter().rev().take(GROUP_ENTRIES as usize);
+            let members = std::iter::once(facts).chain(self.live.iter().rev().take(GROUP_ENTRIES as usize - 1));
             let mut summary = Summary::EMPTY;
             members.for_each(|f| summary.add(f));
             bytes.extend_from_slice(&summary.encode());
         }
         self.file.write_all_at(&bytes, entry_at(self.entries))?;
         self.entries += 1;
+        self.live.push_back(*facts);
         Ok(())
     }
 
@@ -458,8 +458,11 @@ impl CatalogWriter {
         self.dropped += 1;
         if self.dropped > DROPPED_MAX && self.dropped as usize > self.live.len() {
             let live = self.live.iter().copied().collect();
-            *self = Self::rewrite(&self.ring, live)?;
-            return Ok(Some(facts));
+            // On a full disk there may be no space for it: then another time.
+            if let Ok(anew) = Self::rewrite(&self.ring, live) {
+                *self = anew;
+                return Ok(Some(facts));
+            }
         }
         self.sequence += 1;
         let at = STATE_AT[(self.sequence % 2) as usize];

@@ -1,26 +1,27 @@
 //! The disk side of a ring: one thread writes and publishes blocks, another seals, syncs and drops.
 
-use super::catalog::CatalogWriter;
-use super::data::{Retention, free_bytes, sync_folder};
+use super::data::sync_folder;
 use super::draft::{Block, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
 use super::hint::ENTERPRISE_NUMBER;
 use super::ids::{SegmentId, SensorId, StreamId};
 use super::log::{self, LogState, STATE_AT, STATE_LEN};
 use super::note::NoteKind;
+use super::retention::{FullDisk, is_full, keep_limits, make_room, room_of, with_room};
 use super::seal::{Sealing, write_index};
+use super::shared::{DiskError, Pressed, Shared, Unsealed, at, data_path, lock, log_path};
 use super::snapshot::OPEN_FOLDER;
 use super::writer::Job;
 use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY};
-use crate::time::{SECOND_NS, Timestamp, Window};
+use crate::time::{Timestamp, Window};
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Sealed segments that wait to be made last together.
@@ -32,77 +33,8 @@ pub(super) const SEALS_QUEUED_MAX: usize = 2;
 /// First bytes, after the enterprise number, of the option that names a segment in its section header.
 const SEGMENT_MAGIC: [u8; 4] = *b"TLsg";
 
-/// What went wrong on the disk.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
-pub struct DiskError {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError + '_ {
-    |source| DiskError { path: path.to_path_buf(), source }
-}
-
-/// Packet file and log of a growing segment.
-type GrowingFiles = (Arc<File>, Arc<File>);
-
-/// What both threads share.
-pub(super) struct Shared {
-    pub ring: PathBuf,
-    pub sensor: SensorId,
-    pub interface: String,
-    pub retention: Retention,
-    pub catalog: Mutex<CatalogWriter>,
-    /// Bytes of segments that are open or being sealed, with their room.
-    pub unsealed: Mutex<HashMap<SegmentId, u64>>,
-    /// Whether the disk thread waits for sealed segments to be committed, so that there is something to drop.
-    pub pressed: Mutex<Pressed>,
-    /// Tells it that some were, or that there is no more sealing.
-    pub committed: Condvar,
-    /// Files of growing segments, to be synced: packets first, then the log that names them.
-    pub growing: Mutex<HashMap<SegmentId, GrowingFiles>>,
-}
-
-/// See [`Shared::pressed`].
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) enum Pressed {
-    #[default]
-    No,
-    Yes,
-    /// The sealing thread has ended.
-    Ended,
-}
-
-impl Shared {
-    /// Waits until the sealing thread has committed what it has; `false` where it has ended.
-    fn wait_for_commit(&self) -> bool {
-        let mut pressed = lock(&self.pressed);
-        if *pressed == Pressed::Ended {
-            return false;
-        }
-        *pressed = Pressed::Yes;
-        while *pressed == Pressed::Yes {
-            pressed = self.committed.wait(pressed).unwrap_or_else(PoisonError::into_inner);
-        }
-        true
-    }
-
-    /// Releases the disk thread.
-    fn release(&self, to: Pressed) {
-        let mut pressed = lock(&self.pressed);
-        if *pressed != Pressed::Ended {
-            *pressed = to;
-        }
-        self.committed.notify_all();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// What a sealed segment amounts to, its packet file and its index.
+type Sealed = (SegmentFacts, Arc<File>, File);
 
 /// A segment to be sealed.
 pub(super) struct ToSeal {
@@ -137,11 +69,13 @@ pub(super) fn write_blocks(
             Job::Open { id, stream, imported, reserve } => {
                 let complete_to = complete.get(&stream).copied();
                 make_room(shared, room_of(reserve), open.len())?;
-                open.insert(id, open_segment(shared, id, stream, imported, reserve, complete_to)?);
+                let segment = open_segment(shared, id, stream, imported, reserve, complete_to, open.len())?;
+                open.insert(id, segment);
             }
             Job::Block { id, mut block } => {
+                let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
-                publish(shared, segment, &mut block, &mut record)?;
+                publish(shared, segment, &mut block, &mut record, opened)?;
                 let mut spare = lock(spare);
                 if spare.len() < 8 {
                     spare.push(block);
@@ -170,14 +104,6 @@ pub(super) fn write_blocks(
     Ok(())
 }
 
-fn log_path(ring: &Path, id: SegmentId) -> PathBuf {
-    ring.join(OPEN_FOLDER).join(format!("{id}.log"))
-}
-
-fn data_path(ring: &Path, id: SegmentId) -> PathBuf {
-    ring.join(format!("{id}.pcapng"))
-}
-
 /// The section header and interface block of a segment.
 pub(super) fn segment_head(sensor: SensorId, interface: &str, id: SegmentId, stream: StreamId) -> Vec<u8> {
     let mut name = ENTERPRISE_NUMBER.to_le_bytes().to_vec();
@@ -201,13 +127,16 @@ fn open_segment(
     imported: bool,
     reserve: u64,
     complete_to: Option<Timestamp>,
+    open: usize,
 ) -> Result<Open, DiskError> {
     let head = segment_head(shared.sensor, &shared.interface, id, stream);
     let mut draft = SegmentDraft::new(shared.sensor, id, stream, head.len() as u64);
     draft.imported = imported;
-    lock(&shared.unsealed).insert(id, room_of(reserve));
     let (log_path, data_path) = (log_path(&shared.ring, id), data_path(&shared.ring, id));
-    let create = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(at(path));
+    let create = |path: &Path| {
+        let new = || OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        with_room(shared, path, room_of(reserve), open, new)
+    };
     let log = create(&log_path)?;
     let mut header = log::header(&draft);
     if let Some(complete_to) = complete_to {
@@ -216,94 +145,38 @@ fn open_segment(
         let place = STATE_AT[0] as usize;
         header[place..place + STATE_LEN].copy_from_slice(&state.encode());
     }
-    log.write_all_at(&header, 0).map_err(at(&log_path))?;
+    with_room(shared, &log_path, room_of(reserve), open, || log.write_all_at(&header, 0))?;
     let data = create(&data_path)?;
-    loop {
+    with_room(shared, &data_path, room_of(reserve), open, || {
         match fallocate(&data, FallocateFlags::KEEP_SIZE, 0, reserve.max(1)) {
-            Ok(()) => break,
-            Err(rustix::io::Errno::NOSPC) => {
-                if !drop_oldest(shared)? {
-                    let source =
-                        io::Error::new(io::ErrorKind::StorageFull, "no space left, and no older segment of this ring to drop");
-                    return Err(DiskError { path: data_path, source });
-                }
-            }
-            Err(_) => break, // this file system cannot reserve
+            Err(e @ (Errno::NOSPC | Errno::DQUOT)) => Err(e.into()),
+            _ => Ok(()), // or this file system cannot reserve
         }
-    }
-    data.write_all_at(&head, 0).map_err(at(&data_path))?;
+    })?;
+    with_room(shared, &data_path, room_of(reserve), open, || data.write_all_at(&head, 0))?;
+    lock(&shared.unsealed).insert(id, Unsealed { room: room_of(reserve), packets: 0 });
     let (data, log) = (Arc::new(data), Arc::new(log));
     lock(&shared.growing).insert(id, (data.clone(), log.clone()));
     Ok(Open { draft, data, log, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
 }
 
-fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut Vec<u8>) -> Result<(), DiskError> {
+fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut Vec<u8>, open: usize) -> Result<(), DiskError> {
     for granule in &mut block.granules {
         let start = granule.stored_offset as usize;
         granule.crc = crc32c::crc32c(&block.data[start..start + granule.stored_len as usize]);
     }
     let id = segment.draft.id;
-    segment.data.write_all_at(&block.data, segment.draft.data_len).map_err(at(&data_path(&shared.ring, id)))?;
+    let (data_path, log_path) = (data_path(&shared.ring, id), log_path(&shared.ring, id));
+    let write = || segment.data.write_all_at(&block.data, segment.draft.data_len);
+    with_room(shared, &data_path, block.data.len() as u64, open, write)?;
     record.clear();
     log::put_record(record, segment.records, block);
-    segment.log.write_all_at(record, segment.log_len).map_err(at(&log_path(&shared.ring, id)))?;
+    with_room(shared, &log_path, record.len() as u64, open, || segment.log.write_all_at(record, segment.log_len))?;
+    lock(&shared.unsealed).entry(id).or_default().packets += u64::from(block.packets);
     segment.log_len += record.len() as u64;
     segment.records += 1;
     segment.draft.absorb(block);
     Ok(())
-}
-
-/// The room of a segment and its index.
-fn room_of(reserve: u64) -> u64 {
-    reserve + reserve / 16 + (64 << 10)
-}
-
-/// Drops the oldest segments until `need` more bytes keep the limits. Where those that could be dropped are still being sealed, it waits
-/// for them; `open` of the unsealed ones are not.
-fn make_room(shared: &Shared, need: u64, open: usize) -> Result<(), DiskError> {
-    while !keep_limits(shared, need)? {
-        if lock(&shared.unsealed).len() <= open || !shared.wait_for_commit() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Drops the oldest segments as long as the limits do not hold; `false` where none is left to drop and they still do not.
-fn keep_limits(shared: &Shared, need: u64) -> Result<bool, DiskError> {
-    let limits = shared.retention;
-    loop {
-        let (held, oldest) = {
-            let catalog = lock(&shared.catalog);
-            (catalog.live().map(SegmentFacts::bytes).sum::<u64>(), catalog.live().next().map(|f| f.arrived))
-        };
-        let unsealed: u64 = lock(&shared.unsealed).values().sum();
-        let over = limits.max_bytes.is_some_and(|max| held + unsealed + need > max);
-        let age = oldest.map_or(0, |t| Timestamp::now().since(t));
-        let old = limits.max_age_seconds.is_some_and(|s| age > s.saturating_mul(SECOND_NS));
-        let scarce =
-            limits.min_free_bytes.is_some_and(|min| free_bytes(&shared.ring).is_some_and(|f| f < min.saturating_add(need)));
-        if !(over || old || scarce) {
-            return Ok(true);
-        }
-        if !drop_oldest(shared)? {
-            return Ok(false);
-        }
-    }
-}
-
-fn drop_oldest(shared: &Shared) -> Result<bool, DiskError> {
-    let dropped = lock(&shared.catalog).drop_oldest().map_err(at(&shared.ring))?;
-    let Some(facts) = dropped else { return Ok(false) };
-    for path in [data_path(&shared.ring, facts.id), shared.ring.join(format!("{}.idx", facts.id))] {
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(DiskError { path, source: e }),
-            _ => {}
-        }
-    }
-    super::hosts::dropped(&shared.ring, facts.id);
-    tracing::debug!(segment = %facts.id, "dropped");
-    Ok(true)
 }
 
 /// Seals and syncs until the last sender is gone.
@@ -322,20 +195,21 @@ impl Drop for Ending<'_> {
 }
 
 fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
-    let mut waiting: Vec<(SegmentFacts, Arc<File>, File)> = Vec::new();
+    let mut waiting: Vec<Sealed> = Vec::new();
     let mut synced = Instant::now();
     loop {
         let next = seals.recv_timeout(if waiting.is_empty() { SYNC_EVERY } else { Duration::from_millis(100) });
         let done = matches!(next, Err(RecvTimeoutError::Disconnected));
         let idle = next.is_err();
         if let Ok(segment) = next {
-            waiting.push(seal(shared, &segment)?);
+            let sealed = seal_with_room(shared, &segment, &mut waiting)?;
+            waiting.push(sealed);
         }
         let pressed = *lock(&shared.pressed) == Pressed::Yes;
         if !waiting.is_empty() && (idle || pressed || waiting.len() >= COMMIT_SEGMENTS || synced.elapsed() > SYNC_EVERY) {
             commit(shared, &mut waiting)?;
             // An index can be larger than the room that was kept for it.
-            keep_limits(shared, 0)?;
+            keep_limits(shared, 0, &mut 0)?;
         }
         if pressed {
             shared.release(Pressed::No);
@@ -358,7 +232,26 @@ fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
     sync_folder(&shared.ring.join(OPEN_FOLDER)).and_then(|()| sync_folder(&shared.ring)).map_err(at(&shared.ring))
 }
 
-fn seal(shared: &Shared, segment: &ToSeal) -> Result<(SegmentFacts, Arc<File>, File), DiskError> {
+/// Seals a segment; where the disk is full, drops the oldest ones, also those that are sealed and wait to be made last.
+fn seal_with_room(shared: &Shared, segment: &ToSeal, waiting: &mut Vec<Sealed>) -> Result<Sealed, DiskError> {
+    let mut disk = FullDisk::writing(segment.draft.data_len);
+    loop {
+        match seal(shared, segment) {
+            Err(e) if is_full(&e.source) => {
+                if disk.drop_one(shared)? {
+                    continue;
+                }
+                if waiting.is_empty() {
+                    return Err(shared.full(&e.path));
+                }
+                commit(shared, waiting)?;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn seal(shared: &Shared, segment: &ToSeal) -> Result<Sealed, DiskError> {
     let draft = &segment.draft;
     let data_path = data_path(&shared.ring, draft.id);
     // The statistics block closes the packet file; what was reserved and not used is given back.
@@ -386,7 +279,7 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<(SegmentFacts, Arc<File>, F
 }
 
 /// Makes sealed segments last, enters them in the catalogue, and only then removes their logs.
-fn commit(shared: &Shared, waiting: &mut Vec<(SegmentFacts, Arc<File>, File)>) -> Result<(), DiskError> {
+fn commit(shared: &Shared, waiting: &mut Vec<Sealed>) -> Result<(), DiskError> {
     let ring = &shared.ring;
     if waiting.len() > 8 {
         // One sync of the file system costs less than two a segment.
@@ -398,11 +291,17 @@ fn commit(shared: &Shared, waiting: &mut Vec<(SegmentFacts, Arc<File>, File)>) -
         }
         sync_folder(ring).map_err(at(ring))?;
     }
-    let mut catalog = lock(&shared.catalog);
     for (facts, ..) in waiting.iter() {
-        catalog.append(facts).map_err(at(ring))?;
+        let mut disk = FullDisk::writing(facts.bytes());
+        loop {
+            let appended = lock(&shared.catalog).append(facts);
+            match appended {
+                Err(e) if is_full(&e) && disk.drop_one(shared)? => {}
+                Err(e) if is_full(&e) => return Err(shared.full(ring)),
+                other => break other.map_err(at(ring))?,
+            }
+        }
     }
-    drop(catalog);
     for (facts, ..) in waiting.drain(..) {
         lock(&shared.unsealed).remove(&facts.id);
         let log = log_path(ring, facts.id);

@@ -1,11 +1,12 @@
 //! Mending: the index of a segment that its writer never sealed, made again from its packets.
 
-use super::disk::{DiskError, Shared, ToSeal, own_span};
+use super::disk::{ToSeal, own_span};
 use super::draft::{Block, FlowStats, SegmentDraft};
 use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
 use super::ids::{SectionId, SegmentId};
 use super::log;
 use super::scan::{StoredPacket, blocks};
+use super::shared::{DiskError, Shared};
 use super::tally::Tallies;
 use crate::time::Timestamp;
 use crate::wire::{Decoded, apply_hint, decode};

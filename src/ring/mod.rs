@@ -6,6 +6,7 @@ pub mod check;
 pub mod data;
 mod disk;
 pub mod draft;
+pub mod dropped;
 pub mod error;
 pub mod facts;
 pub mod files;
@@ -21,12 +22,14 @@ mod mend;
 pub mod name;
 pub mod note;
 pub mod page;
+pub mod retention;
 pub mod ring_writer;
 pub mod scan;
 pub mod seal;
 pub mod sealed;
 pub mod sections;
 pub mod segment;
+mod shared;
 pub mod snapshot;
 mod tally;
 pub mod varint;
@@ -37,6 +40,9 @@ mod golden;
 
 #[cfg(test)]
 mod index_size_tests;
+
+#[cfg(test)]
+mod retention_tests;
 
 #[cfg(test)]
 mod tests;

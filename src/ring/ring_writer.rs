@@ -2,13 +2,17 @@
 
 use super::catalog::{CatalogError, CatalogWriter};
 use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_ring_info, write_ring_info};
-use super::disk::{DiskError, SEALS_QUEUED_MAX, Shared, ToSeal, seal_segments, write_blocks};
+use super::disk::{SEALS_QUEUED_MAX, ToSeal, seal_segments, write_blocks};
 use super::draft::Block;
-use super::ids::{SectionId, StreamId};
+use super::dropped::Dropped;
+use super::facts::SegmentFacts;
+use super::ids::{SectionId, SegmentId, StreamId};
 use super::log;
 use super::mend;
 use super::name::kept_name;
+use super::retention::{LimitError, no_space, segment_bytes, with_room};
 use super::sections::{self, Section};
+use super::shared::{DiskError, Shared, lock};
 use super::snapshot::{OPEN_FOLDER, RingError, log_paths};
 use super::writer::{BLOCKS_QUEUED_MAX, Job, StreamOptions, StreamWriter};
 use std::collections::{BTreeSet, HashMap};
@@ -43,6 +47,9 @@ pub enum RingWriteError {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A limit that was asked for.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A thread of ours panicked: a bug.
     #[error("a writing thread stopped unexpectedly")]
     Panicked,
@@ -82,6 +89,8 @@ pub struct RingWriter {
     spare: Arc<Mutex<Vec<Block>>>,
     next_id: Arc<AtomicU64>,
     next_section: u32,
+    /// Bytes of its segments when it was opened.
+    held: u64,
     unsynced: BTreeSet<SectionId>,
     workers: Vec<Worker>,
     streams: HashMap<StreamId, StreamWriter>,
@@ -108,7 +117,7 @@ impl RingWriter {
             retention: retention.or(before.as_ref().map(|i| i.retention)).unwrap_or_default(),
         };
         if before.as_ref() != Some(&info) {
-            write_ring_info(&ring, &info).map_err(disk(ring.clone()))?;
+            write_ring_info(&ring, &info).map_err(no_space).map_err(disk(ring.clone()))?;
         }
         let catalog =
             CatalogWriter::open(&ring).map_err(|source| RingWriteError::Catalog { interface: interface.to_string(), source })?;
@@ -117,6 +126,8 @@ impl RingWriter {
         let in_logs = logs.iter().filter_map(|p| mend::log_id(p)).max().map_or(0, |id| id.0);
         let next_section = next_section(&ring, &catalog, &logs).map_err(disk(ring.clone()))?;
         let sealed: Vec<_> = catalog.live().map(|f| f.id).collect();
+        let next_id = in_catalog.max(in_logs) + 1;
+        let held = catalog.live().map(SegmentFacts::bytes).sum();
         let shared = Arc::new(Shared {
             ring: ring.clone(),
             sensor: data.sensor(),
@@ -124,6 +135,9 @@ impl RingWriter {
             retention: info.retention,
             catalog: Mutex::new(catalog),
             unsealed: Mutex::default(),
+            dropped: Mutex::default(),
+            dropped_ahead: Mutex::default(),
+            first_own: SegmentId(next_id),
             pressed: Mutex::default(),
             committed: Condvar::new(),
             growing: Mutex::default(),
@@ -153,8 +167,9 @@ impl RingWriter {
             shared,
             jobs,
             spare,
-            next_id: Arc::new(AtomicU64::new(in_catalog.max(in_logs) + 1)),
+            next_id: Arc::new(AtomicU64::new(next_id)),
             next_section,
+            held,
             unsynced: BTreeSet::new(),
             workers: vec![disk_thread, sealer],
             streams: HashMap::new(),
@@ -166,6 +181,11 @@ impl RingWriter {
     pub fn stream(&mut self, stream: StreamId, options: StreamOptions) -> &mut StreamWriter {
         let (jobs, spare, next_id) = (self.jobs.clone(), self.spare.clone(), self.next_id.clone());
         self.streams.entry(stream).or_insert_with(|| StreamWriter::new(jobs, spare, next_id, stream, options))
+    }
+
+    /// Bytes of a segment that fit the ring's limits and its disk, `asked` at most.
+    pub fn segment_bytes(&self, asked: u64) -> u64 {
+        segment_bytes(asked, &self.shared.retention, &self.shared.ring, self.held)
     }
 
     /// All streams.
@@ -188,13 +208,14 @@ impl RingWriter {
 
     /// Keeps name-resolution or secrets blocks of a section. `false`: the section is full.
     pub fn add_section_blocks(&mut self, section: SectionId, blocks: &[u8]) -> Result<bool, RingWriteError> {
-        let added = sections::add(&self.shared.ring, section, blocks).map_err(disk_error(&self.shared.ring))?;
+        let ring = &self.shared.ring;
+        let added = with_room(&self.shared, ring, blocks.len() as u64, usize::MAX, || sections::add(ring, section, blocks))?;
         self.unsynced.insert(section);
         Ok(added)
     }
 
-    /// Seals everything and waits until it is on the disk.
-    pub fn finish(mut self) -> Result<(), RingWriteError> {
+    /// Seals everything and waits until it is on the disk; tells what was dropped on the way.
+    pub fn finish(mut self) -> Result<Dropped, RingWriteError> {
         let ring = &self.shared.ring;
         let synced = self.unsynced.iter().try_for_each(|&section| sections::sync(ring, section)).map_err(disk_error(ring));
         for stream in self.streams.values_mut() {
@@ -210,6 +231,6 @@ impl RingWriter {
             first = first.and(result);
         }
         let _ = self.spare.lock().map(|mut s| s.clear()).map_err(PoisonError::into_inner);
-        first
+        first.map(|()| std::mem::take(&mut *lock(&self.shared.dropped)))
     }
 }

@@ -10,7 +10,7 @@ use super::writer::StreamOptions;
 use crate::packet::{LinkType, Packet};
 use crate::time::{Timestamp, Window};
 
-fn udp(i: u32) -> Vec<u8> {
+pub(super) fn udp(i: u32) -> Vec<u8> {
     let mut p = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
     p.extend([0x45, 0, 0, 128, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, (i >> 8) as u8, i as u8, 10, 9, 9, 9]);
     p.extend([0x10, (i % 200) as u8, 0, 53, 0, 108, 0, 0]);
@@ -18,8 +18,9 @@ fn udp(i: u32) -> Vec<u8> {
     p
 }
 
-const OPTIONS: StreamOptions = StreamOptions { segment_bytes: 200_000, segment_flows: 500, imported: true, reserve: 200_000 };
-const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
+pub(super) const OPTIONS: StreamOptions =
+    StreamOptions { segment_bytes: 200_000, segment_flows: 500, imported: true, reserve: 200_000 };
+pub(super) const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
 
 fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {
     let mut ring = RingWriter::open(data, "eth0", None).unwrap();
@@ -35,7 +36,7 @@ fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {
     }
 }
 
-fn read(data: &DataDir) -> Vec<u64> {
+pub(super) fn read(data: &DataDir) -> Vec<u64> {
     let reader = RingReader::open(data, "eth0", &ReadContext::default()).unwrap();
     let mut times = Vec::new();
     for facts in reader.segments_in(&Window::ALL).unwrap() {

@@ -17,6 +17,7 @@ mod coverage;
 mod damage;
 mod faults;
 mod formats;
+mod full_disk;
 mod hostile;
 mod live;
 mod order;

@@ -56,7 +56,7 @@ fn write(data: &DataDir, given: &[Given], finish: bool) -> Vec<RingWriter> {
         }
     }
     if finish {
-        rings.drain(..).for_each(|r| r.finish().unwrap());
+        rings.drain(..).for_each(|r| drop(r.finish().unwrap()));
         return rings;
     }
     for (i, name) in INTERFACES.iter().enumerate() {
