@@ -113,7 +113,7 @@ impl RingReader {
         let mut vanished = Vec::new();
         let info = read_ring_info(&ring)?.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
         let mut growing = Vec::new();
-        let mut complete_to = None::<Timestamp>;
+        let mut complete = Vec::new();
         for path in log_paths(&ring)? {
             let bytes = match fs::read(&path) {
                 Ok(bytes) => bytes,
@@ -126,8 +126,7 @@ impl RingReader {
             context.pages.count_read(bytes.len() as u64);
             // A log whose header is not whole has published nothing.
             let Ok(published) = log::read(&bytes) else { continue };
-            let complete = published.state.map_or(Timestamp::ZERO, |s| s.complete_to);
-            complete_to = Some(complete_to.map_or(complete, |c| c.min(complete)));
+            complete.push((published.draft.id, published.state.map_or(Timestamp::ZERO, |s| s.complete_to)));
             growing.push((growing_facts(&published.draft), Arc::new(published.draft)));
         }
         let without_catalog = OnceLock::new();
@@ -141,7 +140,8 @@ impl RingReader {
             }
             Err(source) => return Err(RingError::Catalog { ring, source }),
         };
-        let mut reader = RingReader { ring, info, catalog, growing, complete_to, without_catalog, context: context.clone() };
+        let mut reader =
+            RingReader { ring, info, catalog, growing, complete_to: None, without_catalog, context: context.clone() };
         if !reader.growing.is_empty() || !vanished.is_empty() {
             let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
             let sealed: HashSet<SegmentId> = newest.iter().map(|f| f.id).collect();
@@ -149,9 +149,8 @@ impl RingReader {
                 return Ok(None);
             }
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
-            if reader.growing.is_empty() {
-                reader.complete_to = None;
-            }
+            // Streams of segments that are sealed by now have later ones, or have ended.
+            reader.complete_to = complete.iter().filter(|(id, _)| !sealed.contains(id)).map(|c| c.1).min();
         }
         if let Some(at) = reader.catalog.as_ref().and_then(CatalogReader::torn_at) {
             // An entry in the making is of a segment whose log was still there; else it was whole once.
