@@ -81,7 +81,10 @@ impl Rings {
     fn stream(&mut self, interface: &str, stream: StreamId, reserve: u64) -> Result<&mut StreamWriter, RingWriteError> {
         let Open { ring, segment_bytes, .. } = self.open(interface)?;
         let (segment_bytes, reserve) = (*segment_bytes, reserve.min(*segment_bytes));
-        Ok(ring.stream(stream, StreamOptions { segment_bytes, segment_flows: SEGMENT_FLOWS, imported: true, reserve }))
+        Ok(ring.stream(
+            stream,
+            StreamOptions { segment_bytes, segment_flows: SEGMENT_FLOWS, imported: true, reserve, segment_age: None },
+        ))
     }
 
     pub(super) fn append(

@@ -114,7 +114,8 @@ fn sizes(t: &Traffic) -> Sizes {
     let mut ring = RingWriter::open(&data, "x", None).unwrap();
     // Raw IP: no byte of a link layer flatters the figures.
     let stream = StreamId { fanout: 0, link_type: LinkType(101) };
-    let options = StreamOptions { segment_bytes: 256 << 20, segment_flows: 400_000, imported: true, reserve: 1 };
+    let options =
+        StreamOptions { segment_bytes: 256 << 20, segment_flows: 400_000, imported: true, reserve: 1, segment_age: None };
     let writer = ring.stream(stream, options);
     let mut bytes = Vec::new();
     let total = t.flows * t.each;

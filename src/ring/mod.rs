@@ -36,6 +36,9 @@ pub mod varint;
 pub mod writer;
 
 #[cfg(test)]
+mod writer_tests;
+
+#[cfg(test)]
 mod golden;
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) fn udp(i: u32) -> Vec<u8> {
 }
 
 pub(super) const OPTIONS: StreamOptions =
-    StreamOptions { segment_bytes: 200_000, segment_flows: 500, imported: true, reserve: 200_000 };
+    StreamOptions { segment_bytes: 200_000, segment_flows: 500, imported: true, reserve: 200_000, segment_age: None };
 pub(super) const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
 
 fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {

@@ -13,6 +13,7 @@ use crate::wire::{Decoded, FragmentTable, decode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Bytes of packets after which a block is handed over.
 pub const BLOCK_BYTES: usize = 1 << 20;
@@ -22,6 +23,9 @@ pub const BLOCKS_QUEUED_MAX: usize = 32;
 pub const SEGMENT_FLOWS: usize = 400_000;
 /// Bytes of a segment, where nothing else is asked for.
 pub const SEGMENT_BYTES: u64 = 256 << 20;
+
+/// After so long a live segment is sealed, be it ever so small.
+pub const SEGMENT_AGE: Duration = Duration::from_secs(300);
 
 /// What goes to the disk thread.
 pub(super) enum Job {
@@ -47,6 +51,21 @@ pub struct StreamOptions {
     pub imported: bool,
     /// How much is reserved on the disk when a segment opens.
     pub reserve: u64,
+    /// How long after it was opened a segment is sealed. It is looked at when the stream publishes.
+    pub segment_age: Option<Duration>,
+}
+
+/// Those of a live interface.
+impl Default for StreamOptions {
+    fn default() -> Self {
+        StreamOptions {
+            segment_bytes: SEGMENT_BYTES,
+            segment_flows: SEGMENT_FLOWS,
+            imported: false,
+            reserve: SEGMENT_BYTES,
+            segment_age: Some(SEGMENT_AGE),
+        }
+    }
 }
 
 /// Writes one stream of packets into a ring.
@@ -67,6 +86,7 @@ pub struct StreamWriter {
     granule_high: Timestamp,
     granule_index: u32,
     segment: Option<SegmentId>,
+    opened: Instant,
     segment_bytes: u64,
     segment_span: Option<(Timestamp, Timestamp)>,
     newest: Timestamp,
@@ -102,6 +122,7 @@ impl StreamWriter {
             granule_high: Timestamp::ZERO,
             granule_index: 0,
             segment: None,
+            opened: Instant::now(),
             segment_bytes: 0,
             segment_span: None,
             newest: Timestamp::ZERO,
@@ -127,7 +148,7 @@ impl StreamWriter {
         let len = ENHANCED_PACKET_HEAD + padded(packet.data.len()) + options + 4;
         let full = self.segment_bytes + len as u64 > self.options.segment_bytes && self.segment_bytes > 0;
         if full || self.tallies.len() >= self.options.segment_flows {
-            self.close_segment()?;
+            self.next_segment()?;
         }
         self.open_segment()?;
         let in_granule = self.block.data.len() - self.granule_start;
@@ -149,11 +170,25 @@ impl StreamWriter {
 
     fn open_segment(&mut self) -> Result<(), WriteStopped> {
         if self.segment.is_none() {
-            let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
-            let reserve = self.options.reserve;
-            self.send(Job::Open { id, stream: self.stream, imported: self.options.imported, reserve })?;
-            self.segment = Some(id);
+            self.segment = Some(self.begin_segment()?);
         }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self) -> Result<SegmentId, WriteStopped> {
+        let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let reserve = self.options.reserve;
+        self.send(Job::Open { id, stream: self.stream, imported: self.options.imported, reserve })?;
+        self.opened = Instant::now();
+        Ok(id)
+    }
+
+    /// Closes the growing segment. A live stream's next one is opened before, so that the ring claims at no moment more than this stream
+    /// has said to be complete; an import's is opened when it is needed.
+    fn next_segment(&mut self) -> Result<(), WriteStopped> {
+        let next = if self.options.imported { None } else { Some(self.begin_segment()?) };
+        self.close_segment()?;
+        self.segment = next;
         Ok(())
     }
 
@@ -228,12 +263,15 @@ impl StreamWriter {
 
     /// Hands over what there is, so that readers see it.
     pub fn publish(&mut self) -> Result<(), WriteStopped> {
-        self.hand_over()
+        self.hand_over()?;
+        let old = self.options.segment_age.is_some_and(|age| self.opened.elapsed() >= age);
+        if old && self.segment.is_some() { self.next_segment() } else { Ok(()) }
     }
 
-    /// Hands over what there is, and says up to where the stream is complete and since when capture has run.
+    /// Hands over what there is, and says up to where the stream is complete and since when capture has run, be it without a packet.
     pub fn publish_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
-        self.hand_over()?;
+        self.publish()?;
+        self.open_segment()?;
         match self.segment {
             Some(id) => self.send(Job::State { id, complete_to, captured }),
             None => Ok(()),

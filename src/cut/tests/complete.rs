@@ -11,7 +11,8 @@ use crate::ring::writer::{StreamOptions, StreamWriter};
 use crate::select::{Expr, Selection};
 use crate::time::{Timestamp, Window};
 
-const LIVE: StreamOptions = StreamOptions { segment_bytes: 100_000, segment_flows: 500, imported: false, reserve: 0 };
+const LIVE: StreamOptions =
+    StreamOptions { segment_bytes: 100_000, segment_flows: 500, imported: false, reserve: 0, segment_age: None };
 const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
 /// Between two packets.
 const STEP: u64 = 1_000;

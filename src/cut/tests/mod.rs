@@ -42,7 +42,7 @@ fn options_of(p: &Given) -> Vec<u8> {
 fn write(data: &DataDir, given: &[Given], finish: bool) -> Vec<RingWriter> {
     let mut rings: Vec<_> = INTERFACES.iter().map(|name| RingWriter::open(data, name, None).unwrap()).collect();
     let (segment_bytes, segment_flows) = if given.len() < MANY { (64 << 10, 60) } else { (16 << 20, 10_000) };
-    let options = StreamOptions { segment_bytes, segment_flows, imported: true, reserve: 1 };
+    let options = StreamOptions { segment_bytes, segment_flows, imported: true, reserve: 1, segment_age: None };
     for p in given {
         let stream = rings[p.interface].stream(StreamId { fanout: 0, link_type: link_type(p.raw) }, options);
         let packet_options = options_of(p);
@@ -341,7 +341,7 @@ fn a_granule_that_was_given_up_is_named_by_the_order_of_time_too() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open_or_create(dir.path()).unwrap();
     let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
-    let options = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1 };
+    let options = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1, segment_age: None };
     let stream = ring.stream(StreamId { fanout: 0, link_type: LinkType::ETHERNET }, options);
     for _ in 0..300 {
         for time in [1000, 2000] {

@@ -26,7 +26,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use stranger::{Remarks, crc, has_address};
 
-const OPTIONS: StreamOptions = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1 };
+const OPTIONS: StreamOptions =
+    StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1, segment_age: None };
 const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
 
 fn data(dir: &Path) -> DataDir {
