@@ -216,6 +216,8 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), Disk
         }
         if synced.elapsed() > SYNC_EVERY {
             sync_growing(shared)?;
+            // Also where nothing comes, packets grow old.
+            keep_limits(shared, 0, &mut 0)?;
             synced = Instant::now();
         }
         if done {

@@ -76,3 +76,19 @@ fn limits_that_cannot_be_kept_are_refused() {
     assert_eq!(segment_bytes(1 << 30, &bytes(16 << 20), dir.path(), 1 << 40), 1 << 20);
     assert_eq!(segment_bytes(1 << 30, &free(u64::MAX), dir.path(), 0), 1 << 20, "a disk without space");
 }
+
+#[test]
+fn what_is_old_goes_also_while_nothing_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    write(&data, Retention::default(), 0..1000);
+    let day = Retention { max_age_seconds: Some(86_400), ..Retention::default() };
+    assert_eq!(write(&data, day, 1000..1010), Dropped::default());
+    // Whatever arrived before now, down to the second.
+    let ring = RingWriter::open(&data, "eth0", Some(Retention { max_age_seconds: Some(0), ..Retention::default() })).unwrap();
+    while !read(&data).is_empty() {
+        std::thread::yield_now();
+    }
+    let dropped = ring.finish().unwrap();
+    assert_eq!((dropped.older_packets, dropped.own_packets, &dropped.reasons), (1010, 0, &[Reason::MaxAge].into()));
+}
