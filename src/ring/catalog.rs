@@ -436,6 +436,11 @@ impl CatalogWriter {
         self.file.sync_data()
     }
 
+    /// Makes what was dropped last.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
     fn put(&mut self, facts: &SegmentFacts) -> io::Result<()> {
         let mut bytes = facts.encode().to_vec();
         let in_group = self.entries % GROUP_ENTRIES;
@@ -452,7 +457,7 @@ impl CatalogWriter {
         Ok(())
     }
 
-    /// Takes the oldest segment out. Its files are the caller's to remove, afterwards.
+    /// Takes the oldest segment out. Its files are the caller's to remove, after [`CatalogWriter::sync`].
     pub fn drop_oldest(&mut self) -> io::Result<Option<SegmentFacts>> {
         let Some(facts) = self.live.pop_front() else { return Ok(None) };
         self.dropped += 1;

@@ -9,7 +9,7 @@ use super::log::{self, LogState, STATE_AT, STATE_LEN};
 use super::note::NoteKind;
 use super::retention::{FullDisk, is_full, keep_limits, make_room, room_of, with_room};
 use super::seal::{Sealing, write_index};
-use super::shared::{DiskError, Pressed, Shared, Unsealed, at, data_path, lock, log_path};
+use super::shared::{DiskError, Growing, Pressed, Shared, Unsealed, at, data_path, lock, log_path};
 use super::snapshot::OPEN_FOLDER;
 use super::writer::Job;
 use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY};
@@ -47,8 +47,7 @@ pub(super) struct ToSeal {
 
 struct Open {
     draft: SegmentDraft,
-    data: Arc<File>,
-    log: Arc<File>,
+    files: Arc<Growing>,
     log_len: u64,
     records: u32,
     state: u64,
@@ -88,13 +87,14 @@ pub(super) fn write_blocks(
                 segment.state += 1;
                 let state = LogState { sequence: segment.state, complete_to, captured };
                 let place = STATE_AT[(segment.state % 2) as usize];
-                segment.log.write_all_at(&state.encode(), place).map_err(at(&log_path(&shared.ring, id)))?;
+                segment.files.log.write_all_at(&state.encode(), place).map_err(at(&log_path(&shared.ring, id)))?;
             }
             Job::Close { id, stats4, stats6, captured } => {
                 let Some(mut segment) = open.remove(&id) else { continue };
                 segment.draft.captured = captured.or(segment.draft.captured);
                 lock(&shared.growing).remove(&id);
-                let Open { draft, data, .. } = segment;
+                let Open { draft, files, .. } = segment;
+                let data = files.data.clone();
                 if seals.send(ToSeal { draft, stats4, stats6, data, mended: false }).is_err() {
                     return Ok(()); // the sealing thread failed and tells why
                 }
@@ -155,9 +155,9 @@ fn open_segment(
     })?;
     with_room(shared, &data_path, room_of(reserve), open, || data.write_all_at(&head, 0))?;
     lock(&shared.unsealed).insert(id, Unsealed { room: room_of(reserve), packets: 0 });
-    let (data, log) = (Arc::new(data), Arc::new(log));
-    lock(&shared.growing).insert(id, (data.clone(), log.clone()));
-    Ok(Open { draft, data, log, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
+    let files = Arc::new(Growing { data: Arc::new(data), log, records: Mutex::default() });
+    lock(&shared.growing).insert(id, files.clone());
+    Ok(Open { draft, files, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
 }
 
 fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut Vec<u8>, open: usize) -> Result<(), DiskError> {
@@ -167,11 +167,14 @@ fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut 
     }
     let id = segment.draft.id;
     let (data_path, log_path) = (data_path(&shared.ring, id), log_path(&shared.ring, id));
-    let write = || segment.data.write_all_at(&block.data, segment.draft.data_len);
+    let write = || segment.files.data.write_all_at(&block.data, segment.draft.data_len);
     with_room(shared, &data_path, block.data.len() as u64, open, write)?;
     record.clear();
     log::put_record(record, segment.records, block);
-    with_room(shared, &log_path, record.len() as u64, open, || segment.log.write_all_at(record, segment.log_len))?;
+    with_room(shared, &log_path, record.len() as u64, open, || {
+        let _writing = lock(&segment.files.records);
+        segment.files.log.write_all_at(record, segment.log_len)
+    })?;
     lock(&shared.unsealed).entry(id).or_default().packets += u64::from(block.packets);
     segment.log_len += record.len() as u64;
     segment.records += 1;
@@ -226,10 +229,15 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), Disk
     }
 }
 
+/// Makes what is published last, packets before the records that name them. Packets are synced twice: the first time as long as it takes,
+/// while publishing goes on; the second time, with the log, only those that came meanwhile, so that publishing waits for little. Of a
+/// record that the kernel writes on its own before its packets, the checksums tell.
 fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
     let files: Vec<_> = lock(&shared.growing).values().cloned().collect();
-    for (data, log) in files {
-        data.sync_data().and_then(|()| log.sync_data()).map_err(at(&shared.ring))?;
+    for files in files {
+        files.data.sync_data().map_err(at(&shared.ring))?;
+        let _records = lock(&files.records);
+        files.data.sync_data().and_then(|()| files.log.sync_data()).map_err(at(&shared.ring))?;
     }
     sync_folder(&shared.ring.join(OPEN_FOLDER)).and_then(|()| sync_folder(&shared.ring)).map_err(at(&shared.ring))
 }

@@ -145,6 +145,10 @@ fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<u64, DiskError> {
         for _ in reasons {
             gone.extend(catalog.drop_oldest().map_err(at(&shared.ring))?);
         }
+        // Before their files go, and once for all of them: after a power loss the catalogue names none that is gone.
+        if !gone.is_empty() {
+            catalog.sync().map_err(at(&shared.ring))?;
+        }
     }
     let mut bytes = 0;
     for (facts, reason) in gone.iter().zip(reasons) {

@@ -25,8 +25,15 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError + '_ {
     |source| DiskError { path: path.to_path_buf(), source }
 }
 
-/// Packet file and log of a growing segment.
-pub(super) type GrowingFiles = (Arc<File>, Arc<File>);
+/// Files of a growing segment.
+pub(super) struct Growing {
+    /// Its packet file.
+    pub data: Arc<File>,
+    /// Its log.
+    pub log: File,
+    /// Held while a record is written, and while records are made to last.
+    pub records: Mutex<()>,
+}
 
 /// What both threads share.
 pub(super) struct Shared {
@@ -47,8 +54,8 @@ pub(super) struct Shared {
     pub pressed: Mutex<Pressed>,
     /// Tells it that some were, or that there is no more sealing.
     pub committed: Condvar,
-    /// Files of growing segments, to be synced: packets first, then the log that names them.
-    pub growing: Mutex<HashMap<SegmentId, GrowingFiles>>,
+    /// Files of growing segments, to be synced.
+    pub growing: Mutex<HashMap<SegmentId, Arc<Growing>>>,
 }
 
 /// A segment that is open or being sealed.
