@@ -231,16 +231,6 @@ impl CatalogReader {
         Ok(CatalogReader { file, entries, dropped: dropped.min(entries), is_torn })
     }
 
-    /// How many segments have been dropped by now, of all that the catalogue ever held since it was last written anew. Grows while the reader is open.
-    pub fn dropped_now(&self) -> u64 {
-        read_header(&self.file).unwrap_or(self.dropped)
-    }
-
-    /// How many had been dropped when it was opened.
-    pub fn dropped_at_open(&self) -> u64 {
-        self.dropped
-    }
-
     /// Where an entry begins that is not whole, if there is one: one in the making, or a damaged one.
     pub fn torn_at(&self) -> Option<u64> {
         self.is_torn.then(|| entry_at(self.entries))

@@ -67,11 +67,6 @@ impl Segment {
         self.data.path()
     }
 
-    /// Whether it is sealed.
-    pub fn is_sealed(&self) -> bool {
-        matches!(self.index, Index::Sealed(_))
-    }
-
     /// Whether its packets follow each other in time.
     pub fn is_in_order(&self) -> bool {
         !self.facts.has(SegmentFacts::DISORDERED)
