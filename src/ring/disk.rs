@@ -94,6 +94,10 @@ pub(super) fn write_blocks(
                 segment.draft.captured = captured.or(segment.draft.captured);
                 lock(&shared.growing).remove(&id);
                 let Open { draft, files, .. } = segment;
+                if let Some(unsealed) = lock(&shared.unsealed).get_mut(&id) {
+                    unsealed.room = draft.data_len + index_most(&draft);
+                }
+                keep_limits(shared, 0, &mut 0)?;
                 let data = files.data.clone();
                 if seals.send(ToSeal { draft, stats4, stats6, data, mended: false }).is_err() {
                     return Ok(()); // the sealing thread failed and tells why
@@ -227,6 +231,13 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), Disk
             return Ok(());
         }
     }
+}
+
+/// Bytes of a segment's index and closing block, at most.
+fn index_most(draft: &SegmentDraft) -> u64 {
+    let tables = 80 * draft.keys4.len() + 112 * draft.keys6.len() + 48 * draft.granules.len() + 48 * draft.notes.len();
+    let postings = 2 * draft.numbers.len() + if draft.disordered { 2 * draft.packets as usize } else { 0 };
+    (tables + postings) as u64 + (16 << 10)
 }
 
 /// Makes what is published last, packets before the records that name them. Packets are synced twice: the first time as long as it takes,

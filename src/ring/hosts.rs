@@ -9,6 +9,7 @@ use super::draft::{SegmentDraft, counts_as_ip6};
 use super::facts::SegmentFacts;
 use super::ids::SegmentId;
 use crate::wire::FlowKey;
+use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -20,6 +21,8 @@ pub const HOSTS_FOLDER: &str = "hosts";
 pub const ENTRY_LEN: usize = 512;
 /// Entries of one file.
 pub const FILE_ENTRIES: u64 = 1024;
+/// Entries of one page of the disk.
+const PAGE_ENTRIES: u64 = 8;
 /// The entry's version.
 const VERSION: u16 = 1;
 /// Set where every selection must look into the segment.
@@ -131,10 +134,19 @@ pub fn write(ring: &Path, id: SegmentId, hosts: &Hosts) -> io::Result<()> {
     file.write_all_at(&hosts.encode(id), place_of(id))
 }
 
-/// Removes the file of a dropped segment's entry once it is the last of the file: the earlier ones were dropped before it.
+/// Gives the place of a dropped segment's entry back once it is the last of its page, and the file once it is the last of that: the
+/// earlier ones were dropped before it.
 pub fn dropped(ring: &Path, id: SegmentId) {
-    if id.0 % FILE_ENTRIES == FILE_ENTRIES - 1 {
+    let next = id.0 % FILE_ENTRIES + 1;
+    if next == FILE_ENTRIES {
         let _ = fs::remove_file(file_of(ring, id));
+    } else if next.is_multiple_of(PAGE_ENTRIES)
+        && let Ok(file) = OpenOptions::new().write(true).open(file_of(ring, id))
+    {
+        // Where the file system cannot do that, the whole file goes later.
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let page = PAGE_ENTRIES * ENTRY_LEN as u64;
+        let _ = fallocate(&file, hole, place_of(id) + ENTRY_LEN as u64 - page, page);
     }
 }
 

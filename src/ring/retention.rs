@@ -8,13 +8,18 @@
 //!
 //! Segments go as wholes; what the last of them gave beyond that is counted for the next one that opens.
 
-use super::data::{Retention, free_bytes};
+use super::catalog::CATALOG_FILE;
+use super::data::{RING_FILE, Retention, free_bytes};
 use super::dropped::Reason;
 use super::facts::SegmentFacts;
+use super::hosts::HOSTS_FOLDER;
+use super::sections::SECTIONS_FOLDER;
 use super::shared::{DiskError, Shared, at, data_path, lock};
+use super::snapshot::OPEN_FOLDER;
 use crate::time::{SECOND_NS, Timestamp};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The fewest bytes that a ring can be held to: room for some segments of the smallest size, their indexes and the ring's lists.
@@ -71,6 +76,17 @@ pub(super) fn room_of(reserve: u64) -> u64 {
     reserve + reserve / 16 + (64 << 10)
 }
 
+/// Bytes of the ring's files beside those of segments: its lists, what its sections say, the logs of what grows.
+fn bytes_beside(ring: &Path) -> u64 {
+    let taken = |m: fs::Metadata| m.len().min(m.blocks() * 512); // entries of hosts that are given back are holes
+    let file = |name: &str| fs::metadata(ring.join(name)).map_or(0, taken);
+    let folder = |name: &str| -> u64 {
+        let entries = fs::read_dir(ring.join(name)).into_iter().flatten();
+        entries.filter_map(|e| Some(taken(e.ok()?.metadata().ok()?))).sum()
+    };
+    file(CATALOG_FILE) + file(RING_FILE) + folder(OPEN_FOLDER) + folder(HOSTS_FOLDER) + folder(SECTIONS_FOLDER)
+}
+
 /// Bytes to be dropped for the sake of free space, before a segment takes `need`: see above.
 pub(super) fn owed_to_disk(need: u64, min_free: u64, free: u64, rings: u64) -> u64 {
     let missing = min_free.saturating_sub(free);
@@ -109,11 +125,14 @@ pub(super) fn make_room(shared: &Shared, need: u64, open: usize) -> Result<(), D
 pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<bool, DiskError> {
     let limits = shared.retention;
     let unsealed: u64 = lock(&shared.unsealed).values().map(|u| u.room).sum();
+    let beside = if limits.max_bytes.is_some() { bytes_beside(&shared.ring) } else { 0 };
+    // Should they take most of what is allowed, dropping segments would not help.
+    let beside = beside.min(limits.max_bytes.unwrap_or(u64::MAX) / 2);
     let now = Timestamp::now();
     let mut go = Vec::new();
     let holds = {
         let catalog = lock(&shared.catalog);
-        let mut bytes = catalog.live().map(SegmentFacts::bytes).sum::<u64>() + unsealed + need;
+        let mut bytes = catalog.live().map(SegmentFacts::bytes).sum::<u64>() + unsealed + beside + need;
         let over = |bytes: u64| limits.max_bytes.is_some_and(|max| bytes > max);
         for facts in catalog.live() {
             let old = limits.max_age_seconds.is_some_and(|s| now.since(facts.arrived) > s.saturating_mul(SECOND_NS));

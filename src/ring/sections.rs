@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub const SECTION_BYTES_MAX: u64 = 16 << 20;
 
 /// The folder in the ring's own.
-const FOLDER: &str = "sections";
+pub(super) const SECTIONS_FOLDER: &str = "sections";
 /// Bytes of a block beside its body: type and length before it, length after it.
 const FRAME: usize = 12;
 
@@ -73,12 +73,12 @@ fn first_block(bytes: &[u8]) -> Option<(u32, &[u8])> {
 
 /// Where a section is.
 fn path(ring: &Path, section: SectionId) -> PathBuf {
-    ring.join(FOLDER).join(format!("{:010}.blocks", section.0))
+    ring.join(SECTIONS_FOLDER).join(format!("{:010}.blocks", section.0))
 }
 
 /// The sections that a ring's folder keeps anything of.
 pub fn stored(ring: &Path) -> io::Result<Vec<SectionId>> {
-    let entries = match fs::read_dir(ring.join(FOLDER)) {
+    let entries = match fs::read_dir(ring.join(SECTIONS_FOLDER)) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e),
@@ -113,7 +113,7 @@ pub fn add(ring: &Path, section: SectionId, blocks: &[u8]) -> io::Result<bool> {
 /// Makes a section last.
 pub fn sync(ring: &Path, section: SectionId) -> io::Result<()> {
     File::open(path(ring, section))?.sync_all()?;
-    super::data::sync_folder(&ring.join(FOLDER))
+    super::data::sync_folder(&ring.join(SECTIONS_FOLDER))
 }
 
 /// Removes a section that no packet belongs to any more.
