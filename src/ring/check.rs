@@ -1,24 +1,20 @@
 //! Checking every byte that the ring vouches for, and mending what can be mended.
 
 use super::catalog::{CatalogReader, CatalogWriter};
-use super::data::{DataDir, DataError, sync_folder};
-use super::draft::SegmentDraft;
+use super::data::{DataDir, DataError};
 use super::facts::SegmentFacts;
-use super::files::{Files, LazyFile};
+use super::files::Files;
 use super::footers::from_footers;
-use super::ids::SectionId;
-use super::mend;
 use super::page::PageCache;
+use super::reindex::reindex;
 use super::ring_writer::RingWriter;
-use super::seal::{Sealing, write_index};
-use super::sealed::{Access, SealedIndex};
+use super::sealed::Access;
 use super::segment::Segment;
 use super::snapshot::{OPEN_FOLDER, log_paths};
 use crate::time::Window;
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,7 +83,7 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             add(Path::new(&file), format!("{problem}; its packets are lost, and every cut that would have them says so"), locked);
             continue;
         }
-        let mended = locked.then(|| reindex(&ring, data, facts));
+        let mended = locked.then(|| reindex(&ring, data.sensor(), facts));
         let (mended, problem) = match mended {
             Some(Ok(new)) => {
                 *facts = new;
@@ -142,58 +138,4 @@ fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, Strin
     super::page::verify_all(&bytes[..bytes.len().saturating_sub(super::footer::FOOTER_LEN)]).map_err(|position| {
         (index.display().to_string(), format!("the index does not agree with its checksum at byte {position}"))
     })
-}
-
-/// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
-fn reindex(ring: &Path, data: &DataDir, facts: &SegmentFacts) -> io::Result<SegmentFacts> {
-    let path = ring.join(format!("{}.pcapng", facts.id));
-    let packets = OpenOptions::new().read(true).write(true).open(&path)?;
-    let mut draft = SegmentDraft::new(data.sensor(), facts.id, facts.stream, data_start(&packets)?);
-    draft.imported = facts.has(SegmentFacts::IMPORTED);
-    let index_path = ring.join(format!("{}.idx", facts.id));
-    if let Ok(index) = SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default())
-        && index.footer().facts.id == facts.id
-        && let Ok(granules) = index.granules(0, index.footer().facts.granules)
-    {
-        draft.granules = granules;
-        draft.sections = index.sections().unwrap_or_default();
-        draft.notes = index.notes().unwrap_or_default();
-    } else if facts.section_high != SectionId::NONE {
-        draft.sections = vec![(0, facts.section_high)];
-    }
-    let notes = std::mem::take(&mut draft.notes);
-    let (mut new, stats4, stats6) = mend::rebuild(&draft, &packets)?;
-    if new.packets == 0 && facts.packets > 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    new.notes = notes;
-    new.captured = Some(facts.captured);
-    let data_bytes = packets.metadata()?.len();
-    let temporary = ring.join(format!("{}.idx.tmp", facts.id));
-    let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-    let sealing = Sealing {
-        draft: &new,
-        stats4: &stats4,
-        stats6: &stats6,
-        data_bytes,
-        arrived: facts.arrived,
-        mended: true,
-        data: &packets,
-    };
-    let facts = write_index(&sealing, &out)?;
-    out.sync_all()?;
-    fs::rename(&temporary, &index_path)?;
-    sync_folder(ring)?;
-    Ok(facts)
-}
-
-/// Where granules begin: after the section header and the interface block.
-fn data_start(file: &File) -> io::Result<u64> {
-    let mut at = 0;
-    for _ in 0..2 {
-        let mut head = [0; 8];
-        file.read_exact_at(&mut head, at)?;
-        at += u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-    }
-    Ok(at)
 }

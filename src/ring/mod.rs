@@ -21,6 +21,7 @@ mod mend;
 pub mod name;
 pub mod note;
 pub mod page;
+mod reindex;
 pub mod ring_writer;
 pub mod scan;
 pub mod seal;
