@@ -18,6 +18,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What is said where a segment's table of sections is lost.
+const SECTIONS_LOST: &str =
+    "; which section its packets belong to is lost: names, secrets and descriptions no longer go with them";
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
@@ -86,9 +90,10 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         let mended = locked.then(|| reindex(&ring, data.sensor(), facts));
         let (mended, problem) = match mended {
             Some(Ok(new)) => {
-                *facts = new;
+                *facts = new.facts;
                 changed = true;
-                (true, problem)
+                let lost = if new.sections_lost { SECTIONS_LOST } else { "" };
+                (true, format!("{problem}{lost}"))
             }
             Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;

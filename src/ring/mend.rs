@@ -55,7 +55,7 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
         }
         Err(e) => return Err(error(&data_path)(e)),
     };
-    let (mut draft, stats4, stats6) = rebuild(&published.draft, &data, &Tail::OPEN).map_err(error(&data_path))?;
+    let (mut draft, stats4, stats6) = rebuild(&published.draft, &data, &Tail::UNPUBLISHED).map_err(error(&data_path))?;
     draft.notes.clone_from(&published.draft.notes);
     draft.captured = published.draft.captured.or_else(|| own_span(&draft));
     data.set_len(draft.data_len).map_err(error(&data_path))?;
@@ -75,6 +75,8 @@ const GIVEN_UP_MAX: u64 = (1 << 28) - 4;
 
 /// What is known of the packets after those that the old index tells of.
 pub(super) struct Tail {
+    /// The section that they belong to.
+    pub section: SectionId,
     /// Where they end, if that is known: what is left up to there is given up.
     pub packets_to: Option<u64>,
     /// No packet is below.
@@ -84,8 +86,11 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Nothing is tail.
-    pub(super) const OPEN: Tail = Tail { packets_to: None, low: Timestamp::ZERO, high: Timestamp::MAX };
+    /// Of packets behind the last published record. They belong to no section: a change of section is published with the first record
+    /// of the new one, which is the one that is missing here, so they may be of the last published section or of a later one. Another
+    /// section's secrets and names would be wrong; none are only fewer.
+    pub(super) const UNPUBLISHED: Tail =
+        Tail { section: SectionId::NONE, packets_to: None, low: Timestamp::ZERO, high: Timestamp::MAX };
 }
 
 /// Makes the index of a packet file anew: granules of `old` where they agree with their checksums (the others are given up), then
@@ -107,7 +112,7 @@ pub(super) fn rebuild(
         let at = rebuilt.draft.data_len;
         let mut bytes = vec![0; len.saturating_sub(at).min(TAIL_BYTES) as usize];
         data.read_exact_at(&mut bytes, at)?;
-        if !rebuilt.add_tail(&bytes, section_at(old, u32::MAX)) {
+        if !rebuilt.add_tail(&bytes, tail.section) {
             break;
         }
     }
@@ -121,7 +126,7 @@ pub(super) fn rebuild(
             low: tail.low,
             high: tail.high,
         };
-        rebuilt.add_granule(&granule, &[], section_at(old, u32::MAX));
+        rebuilt.add_granule(&granule, &[], tail.section);
     }
     let (stats4, stats6) = rebuilt.tallies.take();
     Ok((rebuilt.draft, stats4, stats6))

@@ -23,8 +23,16 @@ const CLOSING_LEN: u64 = 88;
 const CLOSING_IFDROP_AT: usize = 60;
 const CLOSING_OSDROP_AT: usize = 72;
 
+/// What became of a segment.
+pub(super) struct Mended {
+    /// The segment now.
+    pub facts: SegmentFacts,
+    /// Which section its packets belong to is no longer known.
+    pub sections_lost: bool,
+}
+
 /// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
-pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io::Result<SegmentFacts> {
+pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io::Result<Mended> {
     let path = ring.join(format!("{}.pcapng", facts.id));
     let packets = OpenOptions::new().read(true).write(true).open(&path)?;
     let mut draft = SegmentDraft::new(sensor, facts.id, facts.stream, data_start(&packets)?);
@@ -34,11 +42,15 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io
     let index = index.ok().filter(|i| i.footer().facts.id == facts.id);
     if let Some(granules) = index.as_ref().and_then(|i| i.granules(0, i.footer().facts.granules).ok()) {
         draft.granules = granules;
-        draft.sections = index.as_ref().and_then(|i| i.sections().ok()).unwrap_or_default();
-    } else if facts.section_high != SectionId::NONE {
-        draft.sections = vec![(0, facts.section_high)];
     }
+    // Which packets belong to which section, only the table tells, unless all belong to one: a guess would hand out another one's secrets.
+    let sections = index.as_ref().and_then(|i| i.sections().ok());
+    let all_of_one = facts.section_low == facts.section_high;
+    let sections_lost = sections.is_none() && !all_of_one;
+    let section = if all_of_one { facts.section_high } else { SectionId::NONE };
+    draft.sections = sections.unwrap_or_else(|| vec![(0, section)]);
     let tail = Tail {
+        section,
         // What cannot be read as packets up to there was some.
         packets_to: Some(facts.data_bytes.saturating_sub(CLOSING_LEN)),
         low: facts.low,
@@ -72,7 +84,7 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io
     out.sync_all()?;
     fs::rename(&temporary, &index_path)?;
     sync_folder(ring)?;
-    Ok(facts)
+    Ok(Mended { facts, sections_lost })
 }
 
 /// Where the index's notes are lost, its facts still say how many packets were dropped, though not when: somewhere while capture ran.

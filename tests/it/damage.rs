@@ -1,6 +1,6 @@
 //! Bytes flipped, files cut off and files gone: never a wrong packet, the other segments answer, the damage is named and mended.
 
-use crate::make::{Made, Random, SECOND, START, numbered, pcap, traffic};
+use crate::make::{Made, Order, PcapNg, Random, SECOND, START, numbered, pcap, traffic};
 use crate::plain::{self, File, Packet};
 use crate::scan::{Essence, essence, sorted};
 use crate::support::{Cut, Data, NOT_WHOLE, WHOLE};
@@ -252,4 +252,63 @@ fn a_damaged_ring_takes_further_imports() {
     let next = data.file("next.pcap", &pcap(&next));
     data.import_with(&["--interface", &data.rings()[0].interface], &[&next]).expect(WHOLE);
     assert_eq!(data.cut(&["--ip", "10.7.7.7"]).file.packets.len(), 50);
+}
+
+/// Packets of two hosts, each in a section of its own with its secrets.
+fn two_sections() -> Data {
+    let mut f = PcapNg::new(Order::Little);
+    for (n, host) in [(1, "10.0.0.1"), (2, "10.0.0.2")] {
+        if n == 2 {
+            f.section(Order::Little, &[]);
+        }
+        f.interface(1, Some(b"eth0"));
+        f.secrets(&format!("CLIENT_RANDOM {n}"));
+        (0..5).for_each(|i| f.packet(0, &Made::new(START + n * SECOND + i, numbered(host, "10.0.0.9", i, 100))));
+    }
+    let data = Data::new();
+    data.take("two.pcapng", &f.bytes);
+    data
+}
+
+fn secrets(cut: &Cut) -> Vec<u64> {
+    let holds = |n: &u64| {
+        let text = format!("CLIENT_RANDOM {n}");
+        cut.bytes.windows(text.len()).any(|w| w == text.as_bytes())
+    };
+    [1, 2].into_iter().filter(holds).collect()
+}
+
+#[test]
+fn no_packet_gets_the_secrets_of_another_section() {
+    let data = two_sections();
+    assert_eq!(secrets(&data.cut(&["--ip", "10.0.0.1"]).expect(WHOLE)), [1]);
+    let index = data.index_files().remove(0);
+    let len = std::fs::metadata(&index).unwrap().len();
+    // The page of tables first, of which only the index's footer would still tell; then the whole index.
+    for at in [9, len - 300] {
+        flip(&index, at, 4);
+        let said = data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+        assert!(at != 9 || said.stderr.contains("secrets"), "{}", said.stderr);
+        for host in ["10.0.0.1", "10.0.0.2"] {
+            let cut = data.cut(&["--ip", host]).expect(WHOLE);
+            assert_eq!((cut.file.packets.len(), secrets(&cut)), (5, vec![]));
+        }
+    }
+    let one = two_sections();
+    std::fs::remove_file(one.index_files().remove(0)).unwrap();
+    one.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+    assert_eq!(secrets(&one.cut_all()), [0; 0]);
+}
+
+#[test]
+fn packets_of_one_section_keep_it_without_index() {
+    let mut f = PcapNg::new(Order::Little);
+    f.interface(1, Some(b"eth0"));
+    f.secrets("CLIENT_RANDOM 1");
+    (0..5).for_each(|i| f.packet(0, &Made::new(START + i, numbered("10.0.0.1", "10.0.0.9", i, 100))));
+    let data = Data::new();
+    data.take("one.pcapng", &f.bytes);
+    std::fs::remove_file(data.index_files().remove(0)).unwrap();
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+    assert_eq!(secrets(&data.cut_all().expect(WHOLE)), [1]);
 }
