@@ -9,6 +9,7 @@ use super::page::PageCache;
 use super::reindex::reindex;
 use super::ring_writer::RingWriter;
 use super::sealed::Access;
+use super::sections;
 use super::segment::Segment;
 use super::snapshot::{OPEN_FOLDER, log_paths};
 use crate::time::Window;
@@ -107,6 +108,17 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
     }
     if changed && let Err(e) = CatalogWriter::rewrite(&ring, live) {
         add(&ring.join("catalog"), e.to_string(), false);
+    }
+    let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
+    for section in sections::stored(&ring).unwrap_or_default() {
+        // The last one of a writer that is at work, or was killed, may end anywhere.
+        let Err(e) = sections::read(&ring, section, unsealed > 0) else { continue };
+        let path = sections::path(&ring, section);
+        match locked.then(|| sections::set_aside(&ring, section)) {
+            Some(Ok(aside)) => add(&path, format!("{e}; it is now {}", aside.display()), true),
+            Some(Err(aside)) => add(&path, format!("{e}; it cannot be set aside: {aside}"), false),
+            None => add(&path, e.to_string(), false),
+        }
     }
     drop(lock);
     let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);

@@ -62,6 +62,9 @@ fn next_section(ring: &Path, catalog: &CatalogWriter, logs: &[PathBuf]) -> io::R
     }
     let stored = sections::stored(ring)?;
     highest = highest.max(stored.iter().map(|s| s.0).max().unwrap_or(0));
+    if !logs.is_empty() {
+        sections::trim(ring, SectionId(highest))?;
+    }
     let with_sections = || catalog.live().filter(|f| f.section_high != SectionId::NONE);
     // A segment whose first packets have no section does not say which its lowest is.
     if logs.is_empty() && with_sections().all(|f| f.section_low != SectionId::NONE) {

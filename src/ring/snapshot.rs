@@ -300,8 +300,8 @@ impl RingReader {
     }
 
     /// What is kept of a section beside its packets.
-    pub fn section(&self, section: SectionId) -> io::Result<Section> {
-        sections::read(&self.ring, section)
+    pub fn section(&self, section: SectionId) -> Result<Section, SegmentError> {
+        sections::read(&self.ring, section, !self.growing.is_empty())
     }
 
     /// The ring's folder.

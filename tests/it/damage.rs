@@ -312,3 +312,22 @@ fn packets_of_one_section_keep_it_without_index() {
     data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
     assert_eq!(secrets(&data.cut_all().expect(WHOLE)), [1]);
 }
+
+#[test]
+fn a_changed_secret_is_not_handed_out() {
+    let data = two_sections();
+    let folder = data.index_files()[0].parent().unwrap().join("sections");
+    let file = folder.join("0000000001.blocks");
+    let bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(8).position(|w| w == b"CLIENT_R").unwrap();
+    flip(&file, at as u64 + 2, 1);
+    let cut = data.cut_all().expect(NOT_WHOLE);
+    assert_eq!((cut.file.packets.len(), secrets(&cut), cut.reasons()), (10, vec![2], vec!["damaged".to_owned()]));
+    assert!(cut.coverage.to_string().contains("0000000001.blocks"), "{}", cut.coverage);
+    data.cut(&["--ip", "10.0.0.2"]).expect(WHOLE);
+    assert_ne!(data.run(&["ring", "check"], &[]).status, WHOLE);
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+    data.run(&["ring", "check"], &[]).expect(WHOLE);
+    assert!(folder.join("0000000001.blocks.damaged").exists() && !file.exists());
+    assert_eq!(secrets(&data.cut_all().expect(WHOLE)), [2]);
+}
