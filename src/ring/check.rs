@@ -3,21 +3,17 @@
 use super::catalog::{CatalogReader, CatalogWriter};
 use super::data::{DataDir, DataError};
 use super::facts::SegmentFacts;
-use super::files::Files;
 use super::footers::from_footers;
-use super::page::PageCache;
 use super::reindex::reindex;
 use super::ring_writer::RingWriter;
-use super::sealed::Access;
 use super::sections;
-use super::segment::Segment;
+use super::segment_check::{Around, check_segment, mend_around};
 use super::snapshot::{OPEN_FOLDER, log_paths};
 use crate::time::Window;
 use serde::Serialize;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What is said where a segment's table of sections is lost.
 const SECTIONS_LOST: &str =
@@ -79,7 +75,14 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
     };
     let mut changed = false;
     for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST)) {
-        let Err((file, problem)) = check_segment(&ring, facts) else { continue };
+        let (file, problem) = match check_segment(&ring, interface, facts) {
+            Ok(Around { problems, segment }) => {
+                let mended = locked && !problems.is_empty() && mend_around(&ring, interface, &segment).is_ok();
+                problems.into_iter().for_each(|(file, problem)| add(&file, problem, mended));
+                continue;
+            }
+            Err(found) => found,
+        };
         if !ring.join(format!("{}.pcapng", facts.id)).exists() {
             if locked {
                 facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
@@ -88,7 +91,7 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             add(Path::new(&file), format!("{problem}; its packets are lost, and every cut that would have them says so"), locked);
             continue;
         }
-        let mended = locked.then(|| reindex(&ring, data.sensor(), facts));
+        let mended = locked.then(|| reindex(&ring, data.sensor(), interface, facts));
         let (mended, problem) = match mended {
             Some(Ok(new)) => {
                 *facts = new.facts;
@@ -128,31 +131,4 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         let sealed = repair && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
         add(&ring.join(OPEN_FOLDER), problem, sealed);
     }
-}
-
-/// Verifies a sealed segment: every page of its index that holds a table, every granule. Granules that a repair gave up are no finding.
-fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, String)> {
-    let data = ring.join(format!("{}.pcapng", facts.id));
-    let told = |e: super::error::SegmentError| (data.display().to_string(), e.to_string());
-    let files = Arc::new(Files::default());
-    let segment = Segment::open_sealed(ring, facts, files.clone(), Arc::new(PageCache::default())).map_err(told)?;
-    segment.flows(&Access::All, |_| true, |_, _| ()).map_err(told)?;
-    segment.notes().map_err(told)?;
-    let mut at = 0;
-    while at < segment.granule_count() {
-        let n = 256.min(segment.granule_count() - at);
-        for granule in segment.granules(at, n).map_err(told)? {
-            if granule.codec == super::granule::Codec::Damaged {
-                continue;
-            }
-            let bytes = segment.read_stored(granule.stored_offset, granule.stored_len as usize).map_err(told)?;
-            segment.verify(&granule, &bytes).map_err(told)?;
-        }
-        at += n;
-    }
-    let index = ring.join(format!("{}.idx", facts.id));
-    let bytes = fs::read(&index).map_err(|e| (index.display().to_string(), e.to_string()))?;
-    super::page::verify_all(&bytes[..bytes.len().saturating_sub(super::footer::FOOTER_LEN)]).map_err(|position| {
-        (index.display().to_string(), format!("the index does not agree with its checksum at byte {position}"))
-    })
 }

@@ -28,6 +28,7 @@ pub mod seal;
 pub mod sealed;
 pub mod sections;
 pub mod segment;
+mod segment_check;
 pub mod snapshot;
 mod tally;
 pub mod varint;

@@ -2,9 +2,11 @@
 
 use super::bytes::{u32_at, u64_at};
 use super::data::sync_folder;
+use super::disk::{put_statistics, segment_head};
 use super::draft::SegmentDraft;
 use super::facts::SegmentFacts;
 use super::files::LazyFile;
+use super::hosts::{self, Hosts};
 use super::ids::{SectionId, SensorId};
 use super::mend::{self, Tail};
 use super::note::{Note, NoteKind};
@@ -19,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of the statistics block that closes a packet file, and where the packets stand in it that the interface and the system dropped.
-const CLOSING_LEN: u64 = 88;
+pub(super) const CLOSING_LEN: u64 = 88;
 const CLOSING_IFDROP_AT: usize = 60;
 const CLOSING_OSDROP_AT: usize = 72;
 
@@ -32,14 +34,18 @@ pub(super) struct Mended {
 }
 
 /// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
-pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io::Result<Mended> {
+/// What stands around the packets is written anew, too.
+pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &SegmentFacts) -> io::Result<Mended> {
     let path = ring.join(format!("{}.pcapng", facts.id));
     let packets = OpenOptions::new().read(true).write(true).open(&path)?;
-    let mut draft = SegmentDraft::new(sensor, facts.id, facts.stream, data_start(&packets)?);
-    draft.imported = facts.has(SegmentFacts::IMPORTED);
     let index_path = ring.join(format!("{}.idx", facts.id));
     let index = SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default());
     let index = index.ok().filter(|i| i.footer().facts.id == facts.id);
+    let sensor = index.as_ref().map_or(sensor, |i| i.footer().sensor);
+    let head = segment_head(sensor, interface, facts.id, facts.stream);
+    let data_start = index.as_ref().map_or(head.len() as u64, |i| u64::from(i.footer().data_start));
+    let mut draft = SegmentDraft::new(sensor, facts.id, facts.stream, data_start);
+    draft.imported = facts.has(SegmentFacts::IMPORTED);
     if let Some(granules) = index.as_ref().and_then(|i| i.granules(0, i.footer().facts.granules).ok()) {
         draft.granules = granules;
     }
@@ -68,6 +74,17 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io
     // All of them had been published, but for those that an earlier repair found.
     new.recovered = facts.recovered;
     new.captured = Some(facts.captured).filter(|w| w.from < w.to);
+    if data_start == head.len() as u64 {
+        packets.write_all_at(&head, 0)?;
+    }
+    // A file that was cut off inside of its granules keeps its end: nothing after them can be said in it.
+    if packets.metadata()?.len() >= new.data_len {
+        let mut closing = Vec::new();
+        put_statistics(&mut closing, &new);
+        packets.write_all_at(&closing, new.data_len)?;
+        packets.set_len(new.data_len + closing.len() as u64)?;
+    }
+    packets.sync_all()?;
     let data_bytes = packets.metadata()?.len();
     let temporary = ring.join(format!("{}.idx.tmp", facts.id));
     let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
@@ -84,6 +101,7 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, facts: &SegmentFacts) -> io
     out.sync_all()?;
     fs::rename(&temporary, &index_path)?;
     sync_folder(ring)?;
+    hosts::write(ring, facts.id, &Hosts::of(&new))?;
     Ok(Mended { facts, sections_lost })
 }
 
@@ -104,15 +122,4 @@ fn closing_drops(packets: &File, facts: &SegmentFacts) -> Option<(u64, u64)> {
     packets.read_exact_at(&mut block, facts.data_bytes.checked_sub(CLOSING_LEN)?).ok()?;
     let (os, interface) = (u64_at(&block, CLOSING_OSDROP_AT), u64_at(&block, CLOSING_IFDROP_AT));
     (u32_at(&block, 0) == INTERFACE_STATISTICS && os.saturating_add(interface) == facts.drops).then_some((os, interface))
-}
-
-/// Where granules begin: after the section header and the interface block.
-fn data_start(file: &File) -> io::Result<u64> {
-    let mut at = 0;
-    for _ in 0..2 {
-        let mut head = [0; 8];
-        file.read_exact_at(&mut head, at)?;
-        at += u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-    }
-    Ok(at)
 }
