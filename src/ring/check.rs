@@ -1,7 +1,7 @@
 //! Checking every byte that the ring vouches for, and mending what can be mended.
 
 use super::catalog::{CatalogReader, CatalogWriter};
-use super::data::{DataDir, DataError};
+use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
 use super::footers::from_footers;
 use super::reindex::reindex;
@@ -41,27 +41,53 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Reads all of every ring. With `repair`, segments whose index or packets are damaged get a new index (damaged granules are given up and
-/// stay named), a damaged catalogue is made anew, and segments that were never sealed are sealed.
-pub fn check(data: &DataDir, repair: bool) -> Result<Report, DataError> {
+/// Reads all of every ring of a data folder. With `repair`, segments whose index or packets are damaged get a new index (damaged granules
+/// are given up and stay named), a damaged catalogue is made anew, and segments that were never sealed are sealed.
+pub fn check(path: &Path, repair: bool) -> Result<Report, DataError> {
     let mut report = Report::default();
-    for interface in data.interfaces()? {
-        check_ring(data, &interface, repair, &mut report);
+    let data = match DataDir::open(path) {
+        Err(e @ DataError::Mark { .. }) => {
+            let Some((data, written)) = DataDir::rescue(path, repair) else { return Err(e) };
+            report.add("", &path.join(MARK_FILE), e.to_string(), repair && written.is_ok());
+            data
+        }
+        other => other?,
+    };
+    let (interfaces, nameless) = data.rings()?;
+    for e in nameless {
+        report.add("", &data.rings_path(), format!("{e}; no segment there tells it either"), false);
+    }
+    for interface in interfaces {
+        check_ring(&data, &interface, repair, &mut report);
     }
     report.clean = report.findings.is_empty();
     Ok(report)
 }
 
+impl Report {
+    fn add(&mut self, interface: &str, file: &Path, problem: String, mended: bool) {
+        self.findings.push(Finding { interface: interface.to_string(), file: file.display().to_string(), problem, mended });
+    }
+}
+
 fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report) {
     let ring = data.ring_path(interface);
-    let mut add = |file: &Path, problem: String, mended: bool| {
-        report.findings.push(Finding { interface: interface.to_string(), file: file.display().to_string(), problem, mended });
-    };
+    let mut add = |file: &Path, problem: String, mended: bool| report.add(interface, file, problem, mended);
     // Only a ring that nobody writes is repaired.
     let lock = File::create(ring.join("lock"));
     let locked = repair && lock.as_ref().is_ok_and(|l| l.try_lock().is_ok());
     if repair && !locked {
         add(&ring.join("lock"), "the ring is being written: stop its writer to repair it".into(), false);
+    }
+    match read_ring_info(&ring) {
+        Err(e @ DataError::Mark { .. }) => {
+            let mended = locked && rescued_ring_info(&ring).is_some_and(|info| write_ring_info(&ring, &info).is_ok());
+            let problem = format!("{e}; the ring's limits that stood there are lost: set them with the next import");
+            add(&ring.join(RING_FILE), problem, mended);
+        }
+        // Of a later version, or not to be read: nothing in it is touched.
+        Err(e) => return add(&ring.join(RING_FILE), e.to_string(), false),
+        Ok(_) => {}
     }
     let catalog = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL));
     let mut live: Vec<SegmentFacts> = match catalog {

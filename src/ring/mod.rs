@@ -22,6 +22,7 @@ pub mod name;
 pub mod note;
 pub mod page;
 mod reindex;
+mod rescue;
 pub mod ring_writer;
 pub mod scan;
 pub mod seal;

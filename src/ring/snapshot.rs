@@ -4,7 +4,7 @@
 //! catalogue, and one that is found in both counts as sealed.
 
 use super::catalog::{CatalogError, CatalogReader, Summary, reach};
-use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info};
+use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info, rescued_ring_info};
 use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
@@ -111,7 +111,14 @@ impl RingReader {
     fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Option<RingReader>, RingError> {
         let ring = data.ring_path(interface);
         let mut vanished = Vec::new();
-        let info = read_ring_info(&ring)?.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
+        let info = match read_ring_info(&ring) {
+            Err(e @ DataError::Mark { .. }) => {
+                tracing::warn!("{e}");
+                Some(rescued_ring_info(&ring).ok_or(e)?)
+            }
+            told => told?,
+        };
+        let info = info.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
         let mut growing = Vec::new();
         let mut complete_to = None::<Timestamp>;
         for path in log_paths(&ring)? {

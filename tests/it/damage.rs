@@ -360,3 +360,38 @@ fn damage_around_the_packets_is_found_and_mended() {
         );
     }
 }
+
+#[test]
+fn a_damaged_mark_stops_no_ring_and_is_made_anew() {
+    let long = "very/long/".repeat(40);
+    let data = Data::new();
+    let path = data.file("t.pcap", &pcap(&traffic(96, 100, 1_000_000, 100)));
+    for name in ["eth0", "a/b", &long] {
+        data.import_with(&["--interface", name], &[&path]).expect(WHOLE);
+    }
+    let marks = || {
+        let rings = std::fs::read_dir(data.path().join("rings")).unwrap().flatten();
+        rings.map(|ring| ring.path().join("ring.json")).collect::<Vec<_>>()
+    };
+    assert_eq!(marks().len(), 3);
+    for text in [&b"{"[..], b"\xff", b"{\"layout\": 1, \"interface\": \"eth7\"}"] {
+        marks().iter().for_each(|mark| std::fs::write(mark, text).unwrap());
+        assert_eq!(data.cut_all().expect(WHOLE).file.packets.len(), 300);
+        let check = data.run(&["ring", "check"], &[]);
+        assert_ne!(check.status, WHOLE);
+        assert_eq!(check.stderr.matches("ring.json is damaged").count(), 3, "{}", check.stderr);
+        // A writer would lose the limits without a word.
+        let import = data.import_with(&["--interface", "eth0"], &[&path]);
+        assert!(import.status != WHOLE && import.stderr.contains("--repair"), "{}", import.stderr);
+        data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+        data.run(&["ring", "check"], &[]).expect(WHOLE);
+    }
+    let mark = data.path().join("taploop.json");
+    let before: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
+    std::fs::write(&mark, "{").unwrap();
+    assert!(data.run(&["cut"], &["-w", "-"]).stderr.contains("ring check --repair"));
+    assert_ne!(data.run(&["ring", "check"], &[]).status, WHOLE);
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+    assert_eq!(before, serde_json::from_slice::<serde_json::Value>(&std::fs::read(&mark).unwrap()).unwrap());
+    assert_eq!(data.cut_all().expect(WHOLE).file.packets.len(), 300);
+}
