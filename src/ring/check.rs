@@ -4,6 +4,7 @@ use super::catalog::{CatalogReader, CatalogWriter};
 use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
 use super::footers::from_footers;
+use super::lock::{self, LOCK_FILE};
 use super::reindex::reindex;
 use super::ring_writer::RingWriter;
 use super::sections;
@@ -11,7 +12,6 @@ use super::segment_check::{Around, check_segment, mend_around};
 use super::snapshot::{OPEN_FOLDER, log_paths};
 use crate::time::Window;
 use serde::Serialize;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -74,10 +74,14 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
     let ring = data.ring_path(interface);
     let mut add = |file: &Path, problem: String, mended: bool| report.add(interface, file, problem, mended);
     // Only a ring that nobody writes is repaired.
-    let lock = File::create(ring.join("lock"));
-    let locked = repair && lock.as_ref().is_ok_and(|l| l.try_lock().is_ok());
-    if repair && !locked {
-        add(&ring.join("lock"), "the ring is being written: stop its writer to repair it".into(), false);
+    let lock = if repair { lock::lock(&ring) } else { Ok(None) };
+    let locked = matches!(lock, Ok(Some(_)));
+    match &lock {
+        Ok(None) if repair => {
+            add(&ring.join(LOCK_FILE), "the ring is being written: stop its writer to repair it".into(), false);
+        }
+        Err(e) => add(&ring.join(LOCK_FILE), format!("the ring cannot be locked, and so is not repaired: {e}"), false),
+        Ok(_) => {}
     }
     match read_ring_info(&ring) {
         Err(e @ DataError::Mark { .. }) => {
@@ -150,11 +154,12 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         }
     }
     drop(lock);
-    let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
-    let idle = File::create(ring.join("lock")).is_ok_and(|l| l.try_lock().is_ok());
-    if unsealed > 0 && idle {
+    // A writer that began or ended meanwhile had its own growing segments.
+    let idle = |ring: &Path| locked || !lock::is_written(ring);
+    let unsealed = if idle(&ring) { log_paths(&ring).map(|l| l.len()).unwrap_or(0) } else { 0 };
+    if unsealed > 0 && idle(&ring) {
         let problem = format!("{unsealed} segments were not sealed: their writer was killed");
-        let sealed = repair && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
+        let sealed = locked && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
         add(&ring.join(OPEN_FOLDER), problem, sealed);
     }
 }

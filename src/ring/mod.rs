@@ -16,6 +16,7 @@ pub mod granule;
 pub mod hint;
 pub mod hosts;
 pub mod ids;
+mod lock;
 pub mod log;
 mod mend;
 pub mod name;

@@ -5,6 +5,7 @@ use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_
 use super::disk::{DiskError, SEALS_QUEUED_MAX, Shared, ToSeal, seal_segments, write_blocks};
 use super::draft::Block;
 use super::ids::{SectionId, StreamId};
+use super::lock::{self, LOCK_FILE};
 use super::log;
 use super::mend;
 use super::name::kept_name;
@@ -12,7 +13,7 @@ use super::sections::{self, Section};
 use super::snapshot::{OPEN_FOLDER, RingError, log_paths};
 use super::writer::{BLOCKS_QUEUED_MAX, Job, StreamOptions, StreamWriter};
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -98,12 +99,8 @@ impl RingWriter {
         let ring = data.ring_path(interface);
         let disk = |path: PathBuf| move |source: io::Error| RingWriteError::Disk(DiskError { path, source });
         fs::create_dir_all(ring.join(OPEN_FOLDER)).map_err(disk(ring.clone()))?;
-        let lock = File::create(ring.join("lock")).map_err(disk(ring.join("lock")))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RingWriteError::Locked(interface.to_string())),
-            Err(TryLockError::Error(e)) => return Err(disk(ring.join("lock"))(e)),
-        }
+        let lock = lock::lock(&ring).map_err(disk(ring.join(LOCK_FILE)))?;
+        let lock = lock.ok_or_else(|| RingWriteError::Locked(interface.to_string()))?;
         let before = read_ring_info(&ring)?;
         let info = RingInfo {
             layout: LAYOUT_VERSION,

@@ -395,3 +395,44 @@ fn a_damaged_mark_stops_no_ring_and_is_made_anew() {
     assert_eq!(before, serde_json::from_slice::<serde_json::Value>(&std::fs::read(&mark).unwrap()).unwrap());
     assert_eq!(data.cut_all().expect(WHOLE).file.packets.len(), 300);
 }
+
+/// All files and folders below one, with what they hold and when they were changed.
+fn everything(path: &Path) -> Vec<(PathBuf, Vec<u8>, std::time::SystemTime)> {
+    let mut all = Vec::new();
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let changed = |p: &Path| std::fs::metadata(p).unwrap().modified().unwrap();
+        all.push((folder.clone(), Vec::new(), changed(&folder)));
+        for path in std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                all.push((path.clone(), bytes, changed(&path)));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn a_check_without_repair_changes_nothing() {
+    let data = two_sections();
+    let ring = data.index_files()[0].parent().unwrap().to_path_buf();
+    let index = data.index_files().remove(0);
+    flip(&index, std::fs::metadata(&index).unwrap().len() - 100, 1);
+    // Not even the lock, which is held meanwhile, or is not there.
+    for held in [true, false] {
+        let lock = std::fs::File::open(ring.join("lock")).unwrap();
+        if held {
+            lock.lock_shared().unwrap();
+        } else {
+            std::fs::remove_file(ring.join("lock")).unwrap();
+        }
+        let before = everything(&data.path());
+        let check = data.run(&["ring", "check"], &[]);
+        assert!(check.status != WHOLE && check.stderr.contains("checksum"), "{}", check.stderr);
+        assert!(before == everything(&data.path()));
+    }
+}
