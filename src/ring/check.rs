@@ -1,6 +1,7 @@
 //! Checking every byte that the ring vouches for, and mending what can be mended.
 
-use super::catalog::{CatalogReader, CatalogWriter};
+use super::catalog::{CATALOG_FILE, CatalogError, CatalogReader, CatalogWriter};
+use super::catalog_check::damaged_places;
 use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
 use super::footers::from_footers;
@@ -94,16 +95,23 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         Ok(_) => {}
     }
     let catalog = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL));
+    let mut changed = false;
+    let catalog = catalog.and_then(|found| Ok((found, damaged_places(&ring)?)));
     let mut live: Vec<SegmentFacts> = match catalog {
-        Ok(found) => found.into_iter().map(|(_, f)| f).collect(),
+        Ok((found, places)) => {
+            changed = locked && !places.is_empty();
+            for at in places {
+                add(&ring.join(CATALOG_FILE), format!("{}; no segment is lost by it", CatalogError::Damaged(at)), locked);
+            }
+            found.into_iter().map(|(_, f)| f).collect()
+        }
         Err(e) => {
             let found = from_footers(&ring);
             let mended = locked && CatalogWriter::rewrite(&ring, found.clone()).is_ok();
-            add(&ring.join("catalog"), format!("{e}; {} segments were found by their indexes", found.len()), mended);
+            add(&ring.join(CATALOG_FILE), format!("{e}; {} segments were found by their indexes", found.len()), mended);
             found
         }
     };
-    let mut changed = false;
     for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST)) {
         let (file, problem) = match check_segment(&ring, interface, facts) {
             Ok(Around { problems, segment }) => {
@@ -111,6 +119,8 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
                 problems.into_iter().for_each(|(file, problem)| add(&file, problem, mended));
                 continue;
             }
+            // Dropped by a writer meanwhile.
+            Err(_) if !locked && !still_listed(&ring, facts) => continue,
             Err(found) => found,
         };
         if !ring.join(format!("{}.pcapng", facts.id)).exists() {
@@ -140,7 +150,7 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         add(Path::new(&file), problem, mended);
     }
     if changed && let Err(e) = CatalogWriter::rewrite(&ring, live) {
-        add(&ring.join("catalog"), e.to_string(), false);
+        add(&ring.join(CATALOG_FILE), e.to_string(), false);
     }
     let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
     for section in sections::stored(&ring).unwrap_or_default() {
@@ -162,4 +172,10 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         let sealed = locked && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
         add(&ring.join(OPEN_FOLDER), problem, sealed);
     }
+}
+
+/// Whether the catalogue lists a segment now, as far as it can be read.
+fn still_listed(ring: &Path, facts: &SegmentFacts) -> bool {
+    let now = CatalogReader::open(ring).and_then(|c| c.segments_in(&Window::ALL));
+    now.map_or(true, |all| all.iter().any(|(_, f)| f.id == facts.id))
 }

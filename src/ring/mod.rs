@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod catalog;
+mod catalog_check;
 pub mod check;
 pub mod data;
 mod disk;

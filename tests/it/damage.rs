@@ -436,3 +436,35 @@ fn a_check_without_repair_changes_nothing() {
         assert!(before == everything(&data.path()));
     }
 }
+
+#[test]
+fn segments_that_were_dropped_stay_dropped() {
+    let data = Data::new();
+    let path = data.file("t.pcap", &pcap(&traffic(97, 6_000, 1_000_000, 300)));
+    let limits = ["--segment-bytes", "64KiB", "--max-bytes", "1MiB"];
+    data.import_with(&limits, &[&path]).expect(WHOLE);
+    let files = data.packet_files();
+    assert!(!files[0].ends_with("0000000001.pcapng"), "some were dropped");
+    let catalog = files[0].parent().unwrap().join("catalog");
+    let (all, whole) = (data.cut_all(), std::fs::read(&catalog).unwrap());
+    let last = whole.len() as u64 - 100;
+    for at in [1026, 2050, 1040, 2064, last] {
+        flip(&catalog, at, 8);
+        let cut = data.cut_all();
+        assert_eq!(cut.file.packets.len(), all.file.packets.len(), "{at}");
+        assert_eq!(cut.status, if at == last { NOT_WHOLE } else { all.status }, "{at}: {}", cut.coverage);
+        assert!(at == last || cut.reasons() == all.reasons(), "{at}: {}", cut.coverage);
+        let check = data.run(&["ring", "check"], &[]);
+        assert!(check.status != WHOLE && check.stderr.contains("the catalogue is damaged"), "{at}: {}", check.stderr);
+        assert!(!check.stderr.contains("packets are lost"), "{at}: {}", check.stderr);
+        data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+        data.run(&["ring", "check"], &[]).expect(WHOLE);
+        assert_eq!(data.cut_all().file.packets.len(), all.file.packets.len(), "{at}");
+        std::fs::write(&catalog, &whole).unwrap();
+    }
+    // A further import goes on from there without a repair, too.
+    let sequence = |at: usize| u64::from_le_bytes(*whole[at..].first_chunk().unwrap());
+    flip(&catalog, if sequence(1024) > sequence(2048) { 1026 } else { 2050 }, 8);
+    data.import_with(&limits, &[&path]).expect(WHOLE);
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+}
