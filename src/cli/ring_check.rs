@@ -3,7 +3,6 @@
 use super::output::{FAILED, Failure, counted, print_line, shown};
 use super::target::print_json;
 use crate::ring::check::check;
-use crate::ring::data::DataDir;
 use std::path::PathBuf;
 
 /// The command's arguments.
@@ -22,13 +21,14 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    let report = DataDir::open(&args.data).and_then(|data| check(&data, args.repair))?;
+    let report = check(&args.data, args.repair)?;
     if args.json {
         print_json(&report)?;
     }
     for f in &report.findings {
         let mended = if f.mended { " (mended)" } else { "" };
-        print_line(&format!("{}: {}: {}{mended}", shown(&f.interface), shown(&f.file), shown(&f.problem)));
+        let whose = if f.interface.is_empty() { String::new() } else { format!("{}: ", shown(&f.interface)) };
+        print_line(&format!("{whose}{}: {}{mended}", shown(&f.file), shown(&f.problem)));
     }
     let left = report.findings.iter().filter(|f| !f.mended).count();
     let findings = counted(left as u64, "finding");

@@ -157,6 +157,9 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
             Err(e) => ControlFlow::Break(Some(e)),
         }
     });
+    for (ring, e) in std::mem::take(&mut output.damaged) {
+        coverage.add(Reason::of(&e, &rings[ring].0, None, None));
+    }
     let written = match broken {
         Some(Some(e)) => Err(e),
         _ => output.finish(&coverage),

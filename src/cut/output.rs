@@ -10,6 +10,7 @@ use super::merge::Taken;
 use crate::packet::LinkType;
 use crate::pcap::block;
 use crate::pcap::pcap_write::{pcap_header, pcap_record};
+use crate::ring::error::SegmentError;
 use crate::ring::ids::SectionId;
 use crate::ring::sections::Section;
 use crate::ring::snapshot::RingReader;
@@ -62,6 +63,8 @@ pub struct Output<'a> {
     start: Instant,
     /// When the first byte was handed on, from the request.
     pub first_byte: Option<Duration>,
+    /// What sections say and cannot be had, by the place of their ring.
+    pub damaged: Vec<(usize, SegmentError)>,
 }
 
 impl<'a> Output<'a> {
@@ -95,6 +98,7 @@ impl<'a> Output<'a> {
             blocks: HashSet::new(),
             start,
             first_byte: None,
+            damaged: Vec::new(),
         }
     }
 
@@ -123,7 +127,10 @@ impl<'a> Output<'a> {
     fn begin_interface(&mut self, taken: &Taken<'_>, ring: &RingReader) -> io::Result<u32> {
         let section = match taken.section {
             SectionId::NONE => Section::default(),
-            section => ring.section(section)?,
+            section => ring.section(section).unwrap_or_else(|e| {
+                self.damaged.push((taken.ring, e));
+                Section::default()
+            }),
         };
         let plain: &[u8] = &[];
         let options = if self.described.len() < DESCRIBED_MAX { section.description(taken.link_type) } else { plain };

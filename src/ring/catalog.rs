@@ -24,17 +24,19 @@ pub const GROUP_ENTRIES: u64 = 255;
 /// Segments that [`CatalogReader::newest`] tells of: more than can be sealed between listing the growing ones and opening the catalogue.
 pub const NEWEST_MAX: u64 = 4096;
 
-const HEADER_LEN: u64 = 4096;
-const STATE_AT: [u64; 2] = [1024, 2048];
+pub(super) const HEADER_LEN: u64 = 4096;
+pub(super) const STATE_AT: [u64; 2] = [1024, 2048];
+/// Bytes of a state that mean anything.
+pub(super) const STATE_LEN: usize = 20;
 const GROUP_LEN: u64 = (GROUP_ENTRIES + 1) * FACTS_LEN as u64;
 /// Dropped entries beyond which the file is written anew, if they are also the larger part.
 const DROPPED_MAX: u64 = 1024;
 
-fn entry_at(index: u64) -> u64 {
+pub(super) fn entry_at(index: u64) -> u64 {
     HEADER_LEN + index / GROUP_ENTRIES * GROUP_LEN + index % GROUP_ENTRIES * FACTS_LEN as u64
 }
 
-fn entries_in(file_len: u64) -> u64 {
+pub(super) fn entries_in(file_len: u64) -> u64 {
     let body = file_len.saturating_sub(HEADER_LEN);
     let rest = (body % GROUP_LEN / FACTS_LEN as u64).min(GROUP_ENTRIES);
     body / GROUP_LEN * GROUP_ENTRIES + rest
@@ -156,7 +158,7 @@ impl Summary {
         o
     }
 
-    fn decode(bytes: &[u8]) -> Option<Summary> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Summary> {
         let bytes = bytes.get(..FACTS_LEN)?;
         let time = |i: usize| Timestamp::from_nanos(u64_at(bytes, 8 * i));
         (crc32c::crc32c(&bytes[..FACTS_LEN - 4]) == u32_at(bytes, FACTS_LEN - 4)).then(|| Summary {
@@ -228,6 +230,7 @@ impl CatalogReader {
             entries -= 1;
             is_torn = true;
         }
+        let dropped = super::catalog_check::dropped_unsaid(ring, &file, dropped, entries);
         Ok(CatalogReader { file, entries, dropped: dropped.min(entries), is_torn })
     }
 
@@ -348,11 +351,11 @@ fn encode_state(sequence: u64, dropped: u64) -> [u8; 24] {
     o
 }
 
-fn decode_state(bytes: &[u8]) -> Option<(u64, u64)> {
+pub(super) fn decode_state(bytes: &[u8]) -> Option<(u64, u64)> {
     (crc32c::crc32c(bytes.get(..16)?) == u32_at(bytes, 16)).then(|| (u64_at(bytes, 0), u64_at(bytes, 8)))
 }
 
-fn read_entry(file: &File, index: u64) -> io::Result<Option<SegmentFacts>> {
+pub(super) fn read_entry(file: &File, index: u64) -> io::Result<Option<SegmentFacts>> {
     let mut bytes = [0; FACTS_LEN];
     file.read_exact_at(&mut bytes, entry_at(index))?;
     Ok(SegmentFacts::decode(&bytes))

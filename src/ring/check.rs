@@ -1,26 +1,24 @@
 //! Checking every byte that the ring vouches for, and mending what can be mended.
 
-use super::catalog::{CatalogReader, CatalogWriter};
-use super::data::{DataDir, DataError, sync_folder};
-use super::draft::SegmentDraft;
+use super::catalog::{CATALOG_FILE, CatalogError, CatalogReader, CatalogWriter};
+use super::catalog_check::damaged_places;
+use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
-use super::files::{Files, LazyFile};
 use super::footers::from_footers;
-use super::ids::SectionId;
-use super::mend;
-use super::page::PageCache;
+use super::lock::{self, LOCK_FILE};
+use super::reindex::reindex;
 use super::ring_writer::RingWriter;
-use super::seal::{Sealing, write_index};
-use super::sealed::{Access, SealedIndex};
-use super::segment::Segment;
+use super::sections;
+use super::segment_check::{Around, check_segment, mend_around};
 use super::snapshot::{OPEN_FOLDER, log_paths};
 use crate::time::Window;
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+
+/// What is said where a segment's table of sections is lost.
+const SECTIONS_LOST: &str =
+    "; which section its packets belong to is lost: names, secrets and descriptions no longer go with them";
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, Serialize)]
@@ -44,41 +42,87 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Reads all of every ring. With `repair`, segments whose index or packets are damaged get a new index (damaged granules are given up and
-/// stay named), a damaged catalogue is made anew, and segments that were never sealed are sealed.
-pub fn check(data: &DataDir, repair: bool) -> Result<Report, DataError> {
+/// Reads all of every ring of a data folder. With `repair`, segments whose index or packets are damaged get a new index (damaged granules
+/// are given up and stay named), a damaged catalogue is made anew, and segments that were never sealed are sealed.
+pub fn check(path: &Path, repair: bool) -> Result<Report, DataError> {
     let mut report = Report::default();
-    for interface in data.interfaces()? {
-        check_ring(data, &interface, repair, &mut report);
+    let data = match DataDir::open(path) {
+        Err(e @ DataError::Mark { .. }) => {
+            let Some((data, written)) = DataDir::rescue(path, repair) else { return Err(e) };
+            report.add("", &path.join(MARK_FILE), e.to_string(), repair && written.is_ok());
+            data
+        }
+        other => other?,
+    };
+    let (interfaces, nameless) = data.rings()?;
+    for e in nameless {
+        report.add("", &data.rings_path(), format!("{e}; no segment there tells it either"), false);
+    }
+    for interface in interfaces {
+        check_ring(&data, &interface, repair, &mut report);
     }
     report.clean = report.findings.is_empty();
     Ok(report)
 }
 
+impl Report {
+    fn add(&mut self, interface: &str, file: &Path, problem: String, mended: bool) {
+        self.findings.push(Finding { interface: interface.to_string(), file: file.display().to_string(), problem, mended });
+    }
+}
+
 fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report) {
     let ring = data.ring_path(interface);
-    let mut add = |file: &Path, problem: String, mended: bool| {
-        report.findings.push(Finding { interface: interface.to_string(), file: file.display().to_string(), problem, mended });
-    };
+    let mut add = |file: &Path, problem: String, mended: bool| report.add(interface, file, problem, mended);
     // Only a ring that nobody writes is repaired.
-    let lock = File::create(ring.join("lock"));
-    let locked = repair && lock.as_ref().is_ok_and(|l| l.try_lock().is_ok());
-    if repair && !locked {
-        add(&ring.join("lock"), "the ring is being written: stop its writer to repair it".into(), false);
+    let lock = if repair { lock::lock(&ring) } else { Ok(None) };
+    let locked = matches!(lock, Ok(Some(_)));
+    match &lock {
+        Ok(None) if repair => {
+            add(&ring.join(LOCK_FILE), "the ring is being written: stop its writer to repair it".into(), false);
+        }
+        Err(e) => add(&ring.join(LOCK_FILE), format!("the ring cannot be locked, and so is not repaired: {e}"), false),
+        Ok(_) => {}
+    }
+    match read_ring_info(&ring) {
+        Err(e @ DataError::Mark { .. }) => {
+            let mended = locked && rescued_ring_info(&ring).is_some_and(|info| write_ring_info(&ring, &info).is_ok());
+            let problem = format!("{e}; the ring's limits that stood there are lost: set them with the next import");
+            add(&ring.join(RING_FILE), problem, mended);
+        }
+        // Of a later version, or not to be read: nothing in it is touched.
+        Err(e) => return add(&ring.join(RING_FILE), e.to_string(), false),
+        Ok(_) => {}
     }
     let catalog = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL));
+    let mut changed = false;
+    let catalog = catalog.and_then(|found| Ok((found, damaged_places(&ring)?)));
     let mut live: Vec<SegmentFacts> = match catalog {
-        Ok(found) => found.into_iter().map(|(_, f)| f).collect(),
+        Ok((found, places)) => {
+            changed = locked && !places.is_empty();
+            for at in places {
+                add(&ring.join(CATALOG_FILE), format!("{}; no segment is lost by it", CatalogError::Damaged(at)), locked);
+            }
+            found.into_iter().map(|(_, f)| f).collect()
+        }
         Err(e) => {
             let found = from_footers(&ring);
             let mended = locked && CatalogWriter::rewrite(&ring, found.clone()).is_ok();
-            add(&ring.join("catalog"), format!("{e}; {} segments were found by their indexes", found.len()), mended);
+            add(&ring.join(CATALOG_FILE), format!("{e}; {} segments were found by their indexes", found.len()), mended);
             found
         }
     };
-    let mut changed = false;
     for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST)) {
-        let Err((file, problem)) = check_segment(&ring, facts) else { continue };
+        let (file, problem) = match check_segment(&ring, interface, facts) {
+            Ok(Around { problems, segment }) => {
+                let mended = locked && !problems.is_empty() && mend_around(&ring, interface, &segment).is_ok();
+                problems.into_iter().for_each(|(file, problem)| add(&file, problem, mended));
+                continue;
+            }
+            // Dropped by a writer meanwhile.
+            Err(_) if !locked && !still_listed(&ring, facts) => continue,
+            Err(found) => found,
+        };
         if !ring.join(format!("{}.pcapng", facts.id)).exists() {
             if locked {
                 facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
@@ -87,12 +131,13 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             add(Path::new(&file), format!("{problem}; its packets are lost, and every cut that would have them says so"), locked);
             continue;
         }
-        let mended = locked.then(|| reindex(&ring, data, facts));
+        let mended = locked.then(|| reindex(&ring, data.sensor(), interface, facts));
         let (mended, problem) = match mended {
             Some(Ok(new)) => {
-                *facts = new;
+                *facts = new.facts;
                 changed = true;
-                (true, problem)
+                let lost = if new.sections_lost { SECTIONS_LOST } else { "" };
+                (true, format!("{problem}{lost}"))
             }
             Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
@@ -105,95 +150,32 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         add(Path::new(&file), problem, mended);
     }
     if changed && let Err(e) = CatalogWriter::rewrite(&ring, live) {
-        add(&ring.join("catalog"), e.to_string(), false);
+        add(&ring.join(CATALOG_FILE), e.to_string(), false);
+    }
+    let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
+    for section in sections::stored(&ring).unwrap_or_default() {
+        // The last one of a writer that is at work, or was killed, may end anywhere.
+        let Err(e) = sections::read(&ring, section, unsealed > 0) else { continue };
+        let path = sections::path(&ring, section);
+        match locked.then(|| sections::set_aside(&ring, section)) {
+            Some(Ok(aside)) => add(&path, format!("{e}; it is now {}", aside.display()), true),
+            Some(Err(aside)) => add(&path, format!("{e}; it cannot be set aside: {aside}"), false),
+            None => add(&path, e.to_string(), false),
+        }
     }
     drop(lock);
-    let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
-    let idle = File::create(ring.join("lock")).is_ok_and(|l| l.try_lock().is_ok());
-    if unsealed > 0 && idle {
+    // A writer that began or ended meanwhile had its own growing segments.
+    let idle = |ring: &Path| locked || !lock::is_written(ring);
+    let unsealed = if idle(&ring) { log_paths(&ring).map(|l| l.len()).unwrap_or(0) } else { 0 };
+    if unsealed > 0 && idle(&ring) {
         let problem = format!("{unsealed} segments were not sealed: their writer was killed");
-        let sealed = repair && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
+        let sealed = locked && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
         add(&ring.join(OPEN_FOLDER), problem, sealed);
     }
 }
 
-/// Verifies a sealed segment: every page of its index that holds a table, every granule. Granules that a repair gave up are no finding.
-fn check_segment(ring: &Path, facts: &SegmentFacts) -> Result<(), (String, String)> {
-    let data = ring.join(format!("{}.pcapng", facts.id));
-    let told = |e: super::error::SegmentError| (data.display().to_string(), e.to_string());
-    let files = Arc::new(Files::default());
-    let segment = Segment::open_sealed(ring, facts, files.clone(), Arc::new(PageCache::default())).map_err(told)?;
-    segment.flows(&Access::All, |_| true, |_, _| ()).map_err(told)?;
-    segment.notes().map_err(told)?;
-    let mut at = 0;
-    while at < segment.granule_count() {
-        let n = 256.min(segment.granule_count() - at);
-        for granule in segment.granules(at, n).map_err(told)? {
-            if granule.codec == super::granule::Codec::Damaged {
-                continue;
-            }
-            let bytes = segment.read_stored(granule.stored_offset, granule.stored_len as usize).map_err(told)?;
-            segment.verify(&granule, &bytes).map_err(told)?;
-        }
-        at += n;
-    }
-    let index = ring.join(format!("{}.idx", facts.id));
-    let bytes = fs::read(&index).map_err(|e| (index.display().to_string(), e.to_string()))?;
-    super::page::verify_all(&bytes[..bytes.len().saturating_sub(super::footer::FOOTER_LEN)]).map_err(|position| {
-        (index.display().to_string(), format!("the index does not agree with its checksum at byte {position}"))
-    })
-}
-
-/// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
-fn reindex(ring: &Path, data: &DataDir, facts: &SegmentFacts) -> io::Result<SegmentFacts> {
-    let path = ring.join(format!("{}.pcapng", facts.id));
-    let packets = OpenOptions::new().read(true).write(true).open(&path)?;
-    let mut draft = SegmentDraft::new(data.sensor(), facts.id, facts.stream, data_start(&packets)?);
-    draft.imported = facts.has(SegmentFacts::IMPORTED);
-    let index_path = ring.join(format!("{}.idx", facts.id));
-    if let Ok(index) = SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default())
-        && index.footer().facts.id == facts.id
-        && let Ok(granules) = index.granules(0, index.footer().facts.granules)
-    {
-        draft.granules = granules;
-        draft.sections = index.sections().unwrap_or_default();
-        draft.notes = index.notes().unwrap_or_default();
-    } else if facts.section_high != SectionId::NONE {
-        draft.sections = vec![(0, facts.section_high)];
-    }
-    let notes = std::mem::take(&mut draft.notes);
-    let (mut new, stats4, stats6) = mend::rebuild(&draft, &packets)?;
-    if new.packets == 0 && facts.packets > 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    new.notes = notes;
-    new.captured = Some(facts.captured);
-    let data_bytes = packets.metadata()?.len();
-    let temporary = ring.join(format!("{}.idx.tmp", facts.id));
-    let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-    let sealing = Sealing {
-        draft: &new,
-        stats4: &stats4,
-        stats6: &stats6,
-        data_bytes,
-        arrived: facts.arrived,
-        mended: true,
-        data: &packets,
-    };
-    let facts = write_index(&sealing, &out)?;
-    out.sync_all()?;
-    fs::rename(&temporary, &index_path)?;
-    sync_folder(ring)?;
-    Ok(facts)
-}
-
-/// Where granules begin: after the section header and the interface block.
-fn data_start(file: &File) -> io::Result<u64> {
-    let mut at = 0;
-    for _ in 0..2 {
-        let mut head = [0; 8];
-        file.read_exact_at(&mut head, at)?;
-        at += u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-    }
-    Ok(at)
+/// Whether the catalogue lists a segment now, as far as it can be read.
+fn still_listed(ring: &Path, facts: &SegmentFacts) -> bool {
+    let now = CatalogReader::open(ring).and_then(|c| c.segments_in(&Window::ALL));
+    now.map_or(true, |all| all.iter().any(|(_, f)| f.id == facts.id))
 }

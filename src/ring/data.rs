@@ -1,7 +1,9 @@
 //! The data folder: its mark, its sensor, its rings.
 
+use super::catalog::CATALOG_FILE;
 use super::ids::SensorId;
 use super::name::{folder_name, kept_name};
+use super::rescue;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -39,7 +41,7 @@ pub enum DataError {
         version: u32,
     },
     /// Its mark cannot be understood.
-    #[error("{} is damaged: {reason}", path.display())]
+    #[error("{} is damaged: {reason}: `taploop ring check --repair` makes it anew", path.display())]
     Mark {
         /// The file.
         path: PathBuf,
@@ -90,15 +92,15 @@ impl DataDir {
     /// Opens an existing data folder.
     pub fn open(path: &Path) -> Result<DataDir, DataError> {
         let mark_path = path.join(MARK_FILE);
-        let text = match fs::read_to_string(&mark_path) {
-            Ok(text) => text,
+        let damaged = |reason: String| DataError::Mark { path: mark_path.clone(), reason };
+        let text = match fs::read(&mark_path) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|e| damaged(e.to_string()))?,
             Err(e) if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::NotADirectory => {
                 let path = path.to_path_buf();
                 return Err(if path.exists() { DataError::NotData(path) } else { DataError::Missing(path) });
             }
             Err(source) => return Err(DataError::Io { path: mark_path, source }),
         };
-        let damaged = |reason: String| DataError::Mark { path: mark_path.clone(), reason };
         let mark: Mark = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
         if mark.layout != LAYOUT_VERSION {
             return Err(DataError::Version { path: path.to_path_buf(), version: mark.layout });
@@ -144,36 +146,73 @@ impl DataDir {
         self.rings_path().join(folder_name(&kept_name(interface)))
     }
 
-    /// The interfaces that have rings, sorted by name. Folders that are no rings are passed over.
+    /// The interfaces that have rings, sorted by name. Folders that are no rings are passed over, and those that no longer say of which
+    /// interface they are.
     pub fn interfaces(&self) -> Result<Vec<String>, DataError> {
+        let (names, nameless) = self.rings()?;
+        nameless.iter().for_each(|e| tracing::warn!("{e}"));
+        Ok(names)
+    }
+
+    /// The interfaces that have rings, sorted by name, and what is wrong with rings that no longer say of which interface they are.
+    pub(super) fn rings(&self) -> Result<(Vec<String>, Vec<DataError>), DataError> {
         let path = self.rings_path();
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
             Err(source) => return Err(DataError::Io { path, source }),
         };
-        let mut names = Vec::new();
+        let (mut names, mut nameless) = (Vec::new(), Vec::new());
         for entry in entries {
-            let entry = entry.map_err(|source| DataError::Io { path: path.clone(), source })?;
-            if let Some(info) = read_ring_info(&entry.path())? {
-                names.push(info.interface);
+            let ring = entry.map_err(|source| DataError::Io { path: path.clone(), source })?.path();
+            match read_ring_info(&ring) {
+                Ok(Some(info)) => names.push(info.interface),
+                Ok(None) => {}
+                // What else it says is told where that ring is opened; it keeps no other from being read.
+                Err(e) => match rescue::interface(&ring) {
+                    Some(name) => names.push(name),
+                    None => nameless.push(e),
+                },
             }
         }
         names.sort();
-        Ok(names)
+        Ok((names, nameless))
     }
+
+    /// A data folder whose mark is damaged, if its segments still tell the sensor; with `repair`, the mark is written anew.
+    pub(super) fn rescue(path: &Path, repair: bool) -> Option<(DataDir, io::Result<()>)> {
+        let sensor = rescue::sensor(&path.join("rings"))?;
+        let mark = Mark { layout: LAYOUT_VERSION, sensor: sensor.to_string() };
+        let written = match serde_json::to_string_pretty(&mark) {
+            Ok(text) if repair => replace_file(&path.join(MARK_FILE), text.as_bytes()),
+            Ok(_) => Ok(()),
+            Err(e) => Err(e.into()),
+        };
+        Some((DataDir { path: path.to_path_buf(), sensor }, written))
+    }
+}
+
+/// What is left of what a ring's folder says of itself where that is damaged: its interface.
+pub(super) fn rescued_ring_info(ring: &Path) -> Option<RingInfo> {
+    Some(RingInfo { layout: LAYOUT_VERSION, interface: rescue::interface(ring)?, retention: Retention::default() })
 }
 
 /// What a ring's folder says of itself; `None` where it is not a ring.
 pub fn read_ring_info(ring: &Path) -> Result<Option<RingInfo>, DataError> {
     let path = ring.join(RING_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let damaged = |reason: String| DataError::Mark { path: path.clone(), reason };
+    let text = match fs::read(&path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|e| damaged(e.to_string()))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound && ring.join(CATALOG_FILE).exists() => {
+            return Err(damaged("it is gone".into()));
+        }
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
         Err(source) => return Err(DataError::Io { path, source }),
     };
-    let info: RingInfo =
-        serde_json::from_str(&text).map_err(|e| DataError::Mark { path: path.clone(), reason: e.to_string() })?;
+    let info: RingInfo = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+    if ring.file_name().is_none_or(|folder| folder != &*folder_name(&info.interface)) {
+        return Err(damaged("its interface is not the one that the folder is named after".into()));
+    }
     if info.layout != LAYOUT_VERSION {
         return Err(DataError::Version { path, version: info.layout });
     }

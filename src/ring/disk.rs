@@ -331,7 +331,8 @@ fn commit(shared: &Shared, waiting: &mut Vec<Sealed>) -> Result<(), DiskError> {
     Ok(())
 }
 
-fn put_statistics(out: &mut Vec<u8>, draft: &SegmentDraft) {
+/// The statistics block that closes a packet file.
+pub(super) fn put_statistics(out: &mut Vec<u8>, draft: &SegmentDraft) {
     let mut options = Vec::new();
     let first = if draft.first == Timestamp::MAX { Timestamp::ZERO } else { draft.first };
     block::time_option(&mut options, block::ISB_STARTTIME, first);

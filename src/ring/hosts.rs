@@ -112,7 +112,8 @@ fn mix(x: u64) -> u64 {
     x ^ x >> 31
 }
 
-fn file_of(ring: &Path, id: SegmentId) -> PathBuf {
+/// The file of a segment's entry.
+pub(super) fn file_of(ring: &Path, id: SegmentId) -> PathBuf {
     ring.join(HOSTS_FOLDER).join((id.0 / FILE_ENTRIES).to_string())
 }
 
@@ -132,6 +133,13 @@ pub fn write(ring: &Path, id: SegmentId, hosts: &Hosts) -> io::Result<()> {
         other => other?,
     };
     file.write_all_at(&hosts.encode(id), place_of(id))
+}
+
+/// Whether a segment's entry was written and is changed. One that never was, or was lost in a power cut, is no damage.
+pub fn is_damaged(ring: &Path, id: SegmentId) -> bool {
+    let mut entry = [0; ENTRY_LEN];
+    let read = File::open(file_of(ring, id)).and_then(|f| f.read_exact_at(&mut entry, place_of(id)));
+    read.is_ok() && entry != [0; ENTRY_LEN] && Hosts::decode(&entry, id).is_none()
 }
 
 /// Gives the place of a dropped segment's entry back once it is the last of its page, and the file once it is the last of that: the

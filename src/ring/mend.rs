@@ -56,7 +56,7 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
         }
         Err(e) => return Err(error(&data_path)(e)),
     };
-    let (mut draft, stats4, stats6) = rebuild(&published.draft, &data).map_err(error(&data_path))?;
+    let (mut draft, stats4, stats6) = rebuild(&published.draft, &data, &Tail::UNPUBLISHED).map_err(error(&data_path))?;
     draft.notes.clone_from(&published.draft.notes);
     draft.captured = published.draft.captured.or_else(|| own_span(&draft));
     data.set_len(draft.data_len).map_err(error(&data_path))?;
@@ -71,10 +71,36 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
 
 /// Bytes of unpublished packets that are looked at together.
 const TAIL_BYTES: u64 = 16 << 20;
+/// Bytes that one granule can give up.
+const GIVEN_UP_MAX: u64 = (1 << 28) - 4;
+
+/// What is known of the packets after those that the old index tells of.
+pub(super) struct Tail {
+    /// The section that they belong to.
+    pub section: SectionId,
+    /// Where they end, if that is known: what is left up to there is given up.
+    pub packets_to: Option<u64>,
+    /// No packet is below.
+    pub low: Timestamp,
+    /// None is above.
+    pub high: Timestamp,
+}
+
+impl Tail {
+    /// Of packets behind the last published record. They belong to no section: a change of section is published with the first record
+    /// of the new one, which is the one that is missing here, so they may be of the last published section or of a later one. Another
+    /// section's secrets and names would be wrong; none are only fewer.
+    pub(super) const UNPUBLISHED: Tail =
+        Tail { section: SectionId::NONE, packets_to: None, low: Timestamp::ZERO, high: Timestamp::MAX };
+}
 
 /// Makes the index of a packet file anew: granules of `old` where they agree with their checksums (the others are given up), then
 /// whole packets after them, which are counted as recovered.
-pub(super) fn rebuild(old: &SegmentDraft, data: &File) -> io::Result<(SegmentDraft, Vec<FlowStats>, Vec<FlowStats>)> {
+pub(super) fn rebuild(
+    old: &SegmentDraft,
+    data: &File,
+    tail: &Tail,
+) -> io::Result<(SegmentDraft, Vec<FlowStats>, Vec<FlowStats>)> {
     let mut rebuilt = Rebuilt::new(old);
     let mut buffer = Vec::new();
     for (i, granule) in old.granules.iter().enumerate() {
@@ -85,11 +111,23 @@ pub(super) fn rebuild(old: &SegmentDraft, data: &File) -> io::Result<(SegmentDra
     let len = data.metadata()?.len();
     loop {
         let at = rebuilt.draft.data_len;
-        let mut tail = vec![0; len.saturating_sub(at).min(TAIL_BYTES) as usize];
-        data.read_exact_at(&mut tail, at)?;
-        if !rebuilt.add_tail(&tail, section_at(old, u32::MAX)) {
+        let mut bytes = vec![0; len.saturating_sub(at).min(TAIL_BYTES) as usize];
+        data.read_exact_at(&mut bytes, at)?;
+        if !rebuilt.add_tail(&bytes, tail.section) {
             break;
         }
+    }
+    while let Some(left) = tail.packets_to.map(|end| end.saturating_sub(rebuilt.draft.data_len)).filter(|&n| n > 0) {
+        let granule = GranuleEntry {
+            logical_offset: 0,
+            stored_offset: 0,
+            stored_len: left.min(GIVEN_UP_MAX) as u32,
+            codec: Codec::Damaged,
+            crc: 0,
+            low: tail.low,
+            high: tail.high,
+        };
+        rebuilt.add_granule(&granule, &[], tail.section);
     }
     let (stats4, stats6) = rebuilt.tallies.take();
     Ok((rebuilt.draft, stats4, stats6))

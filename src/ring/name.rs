@@ -33,6 +33,21 @@ pub fn folder_name(interface: &str) -> String {
     out
 }
 
+/// The interface of a folder whose name says all of it.
+pub(super) fn name_of_folder(folder: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(folder.len());
+    let mut rest = folder.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, after) = match (first, after.split_at_checked(2)) {
+            (b'%', Some((digits, after))) => (u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, after),
+            _ => (first, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok().filter(|name| folder_name(name) == folder)
+}
+
 /// An interface's name as it is kept: one over [`INTERFACE_NAME_MAX`] bytes is cut at a character's edge and closed with `~` and the
 /// SHA-256 of the whole. A kept name is kept as it is.
 pub fn kept_name(name: &str) -> Cow<'_, str> {
@@ -59,6 +74,16 @@ fn put_digest(out: &mut String, name: &str) {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn a_folder_says_its_interface_unless_it_was_cut() {
+        for name in ["eth0", "a/b", ".hidden", "ü%41", "50%"] {
+            assert_eq!(name_of_folder(&folder_name(name)).as_deref(), Some(name));
+        }
+        for folder in ["", "a b", "a%2", "%41", &folder_name(&"x".repeat(200)), &folder_name("")] {
+            assert_eq!(name_of_folder(folder), None, "{folder}");
+        }
+    }
 
     #[test]
     fn ordinary_names_stand_for_themselves() {

@@ -7,6 +7,7 @@ use super::draft::Block;
 use super::dropped::Dropped;
 use super::facts::SegmentFacts;
 use super::ids::{SectionId, SegmentId, StreamId};
+use super::lock::{self, LOCK_FILE};
 use super::log;
 use super::mend;
 use super::name::kept_name;
@@ -16,7 +17,7 @@ use super::shared::{DiskError, Shared, lock};
 use super::snapshot::{OPEN_FOLDER, RingError, log_paths};
 use super::writer::{BLOCKS_QUEUED_MAX, Job, StreamOptions, StreamWriter};
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -69,6 +70,9 @@ fn next_section(ring: &Path, catalog: &CatalogWriter, logs: &[PathBuf]) -> io::R
     }
     let stored = sections::stored(ring)?;
     highest = highest.max(stored.iter().map(|s| s.0).max().unwrap_or(0));
+    if !logs.is_empty() {
+        sections::trim(ring, SectionId(highest))?;
+    }
     let with_sections = || catalog.live().filter(|f| f.section_high != SectionId::NONE);
     // A segment whose first packets have no section does not say which its lowest is.
     if logs.is_empty() && with_sections().all(|f| f.section_low != SectionId::NONE) {
@@ -104,12 +108,8 @@ impl RingWriter {
         let ring = data.ring_path(interface);
         let disk = |path: PathBuf| move |source: io::Error| RingWriteError::Disk(DiskError { path, source });
         fs::create_dir_all(ring.join(OPEN_FOLDER)).map_err(disk(ring.clone()))?;
-        let lock = File::create(ring.join("lock")).map_err(disk(ring.join("lock")))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RingWriteError::Locked(interface.to_string())),
-            Err(TryLockError::Error(e)) => return Err(disk(ring.join("lock"))(e)),
-        }
+        let lock = lock::lock(&ring).map_err(disk(ring.join(LOCK_FILE)))?;
+        let lock = lock.ok_or_else(|| RingWriteError::Locked(interface.to_string()))?;
         let before = read_ring_info(&ring)?;
         let info = RingInfo {
             layout: LAYOUT_VERSION,

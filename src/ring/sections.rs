@@ -1,11 +1,15 @@
 //! What imported sections say beside packets, kept beside the segments: one file a section, of whole pcapng blocks.
 //!
 //! Interface description blocks come first, one a link type, and hold what the imported file said of the interface: options beside
-//! its name and the unit of its times. Name-resolution and secrets blocks follow.
+//! its name and the unit of its times. Name-resolution and secrets blocks follow. What was added at once is closed by a custom block
+//! with its checksum, so that nobody is handed a changed secret.
 
+use super::bytes::u32_at;
+use super::error::SegmentError;
+use super::hint::ENTERPRISE_NUMBER;
 use super::ids::SectionId;
 use crate::packet::LinkType;
-use crate::pcap::block::{self, INTERFACE_DESCRIPTION, SNAP_LENGTH};
+use crate::pcap::block::{self, CUSTOM_NO_COPY, INTERFACE_DESCRIPTION, SNAP_LENGTH};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +21,10 @@ pub const SECTION_BYTES_MAX: u64 = 16 << 20;
 pub(super) const SECTIONS_FOLDER: &str = "sections";
 /// Bytes of a block beside its body: type and length before it, length after it.
 const FRAME: usize = 12;
+/// Bytes of the block that closes what was added at once.
+const SUM_LEN: usize = FRAME + 12;
+/// What its body begins with, after the enterprise number.
+const SUM_MAGIC: [u8; 4] = *b"TLcr";
 
 /// What is kept of one section.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -46,8 +54,8 @@ impl Section {
         out
     }
 
-    /// From stored bytes, up to the first block that is not whole: its writer was killed.
-    pub fn decode(bytes: &[u8]) -> Section {
+    /// From blocks that prove themselves.
+    fn decode(bytes: &[u8]) -> Section {
         let mut section = Section::default();
         let mut rest = bytes;
         while let Some((kind, whole)) = first_block(rest) {
@@ -64,6 +72,51 @@ impl Section {
     }
 }
 
+/// The checksum of what was added to a section at a place of its file.
+fn sum_of(section: SectionId, at: usize, added: &[u8]) -> u32 {
+    let place = [&section.0.to_le_bytes()[..], &(at as u64).to_le_bytes()].concat();
+    crc32c::crc32c_append(crc32c::crc32c(&place), added)
+}
+
+/// The checksum that a closing block holds, if `whole` is one.
+fn stored_sum(whole: &[u8]) -> Option<u32> {
+    let is_sum = whole.len() == SUM_LEN
+        && u32_at(whole, 0) == CUSTOM_NO_COPY
+        && u32_at(whole, 4) as usize == SUM_LEN
+        && u32_at(whole, 8) == ENTERPRISE_NUMBER
+        && whole[12..16] == SUM_MAGIC;
+    is_sum.then(|| u32_at(whole, 16))
+}
+
+/// What a section's file proves.
+#[derive(Debug, PartialEq, Eq)]
+struct Proven {
+    /// The blocks, without the closing ones.
+    blocks: Vec<u8>,
+    /// Where they end in the file. What follows is no damage: it is being written, or its writer was killed.
+    end: usize,
+}
+
+/// Holds a file against its checksums; where it does not agree is the error.
+fn prove(section: SectionId, bytes: &[u8]) -> Result<Proven, u64> {
+    let mut proven = Proven { blocks: Vec::new(), end: 0 };
+    let mut at = 0;
+    while let Some((_, whole)) = first_block(&bytes[at..]) {
+        if let Some(sum) = stored_sum(whole) {
+            let added = &bytes[proven.end..at];
+            if sum_of(section, proven.end, added) != sum {
+                return Err(proven.end as u64);
+            }
+            proven.blocks.extend_from_slice(added);
+            proven.end = at + SUM_LEN;
+        }
+        at += whole.len();
+    }
+    // What ends as it should was written to its end, and is changed.
+    let ended = bytes.len().checked_sub(SUM_LEN).is_some_and(|last| stored_sum(&bytes[last..]).is_some());
+    if ended && proven.end < bytes.len() { Err(proven.end as u64) } else { Ok(proven) }
+}
+
 fn first_block(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let (kind, total) = (word(0)?, word(4)? as usize);
@@ -72,7 +125,7 @@ fn first_block(bytes: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// Where a section is.
-fn path(ring: &Path, section: SectionId) -> PathBuf {
+pub(super) fn path(ring: &Path, section: SectionId) -> PathBuf {
     ring.join(SECTIONS_FOLDER).join(format!("{:010}.blocks", section.0))
 }
 
@@ -87,13 +140,23 @@ pub fn stored(ring: &Path) -> io::Result<Vec<SectionId>> {
     entries.filter_map(|e| e.map(|e| id(e.file_name().to_str()?)).transpose()).collect()
 }
 
-/// Reads a section; empty where nothing is kept of it.
-pub fn read(ring: &Path, section: SectionId) -> io::Result<Section> {
-    match fs::read(path(ring, section)) {
-        Ok(bytes) => Ok(Section::decode(&bytes)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Section::default()),
-        Err(e) => Err(e),
+/// Reads a section; empty where nothing is kept of it. While the ring is `written`, its end may be in the making.
+pub fn read(ring: &Path, section: SectionId, written: bool) -> Result<Section, SegmentError> {
+    let path = path(ring, section);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Section::default()),
+        Err(e) => return Err(SegmentError::io(&path, e)),
+    };
+    let damaged = |at: u64| {
+        let reason = "names, secrets or descriptions do not agree with their checksum, and are left out";
+        SegmentError::damaged(&path, at, reason.into())
+    };
+    let proven = prove(section, &bytes).map_err(damaged)?;
+    if !written && proven.end < bytes.len() {
+        return Err(damaged(proven.end as u64));
     }
+    Ok(Section::decode(&proven.blocks))
 }
 
 /// Adds whole blocks to a section. `false`: the section is full and they are not kept.
@@ -103,11 +166,41 @@ pub fn add(ring: &Path, section: SectionId, blocks: &[u8]) -> io::Result<bool> {
         fs::create_dir_all(folder)?;
     }
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    if file.metadata()?.len() + blocks.len() as u64 > SECTION_BYTES_MAX {
+    let at = file.metadata()?.len();
+    if at + blocks.len() as u64 > SECTION_BYTES_MAX {
         return Ok(false);
     }
-    file.write_all(blocks)?;
+    let mut bytes = blocks.to_vec();
+    let mut body = ENTERPRISE_NUMBER.to_le_bytes().to_vec();
+    body.extend_from_slice(&SUM_MAGIC);
+    body.extend_from_slice(&sum_of(section, at as usize, blocks).to_le_bytes());
+    block::block(&mut bytes, CUSTOM_NO_COPY, &body, &[]);
+    file.write_all(&bytes)?;
     Ok(true)
+}
+
+/// Takes away what a killed writer left half written at a section's end.
+pub fn trim(ring: &Path, section: SectionId) -> io::Result<()> {
+    let path = path(ring, section);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    match prove(section, &bytes) {
+        Ok(proven) if proven.end < bytes.len() => OpenOptions::new().write(true).open(&path)?.set_len(proven.end as u64),
+        // Damage is named by whoever reads it.
+        _ => Ok(()),
+    }
+}
+
+/// Sets a damaged section aside, under a name that nobody reads.
+pub fn set_aside(ring: &Path, section: SectionId) -> io::Result<PathBuf> {
+    let path = path(ring, section);
+    let aside = path.with_extension("blocks.damaged");
+    fs::rename(&path, &aside)?;
+    super::data::sync_folder(&ring.join(SECTIONS_FOLDER))?;
+    Ok(aside)
 }
 
 /// Makes a section last.
@@ -139,13 +232,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(stored(dir.path()).unwrap().is_empty());
         assert!(add(dir.path(), SectionId(7), &first).unwrap());
-        assert_eq!(read(dir.path(), SectionId(7)).unwrap(), section);
-        assert_eq!(read(dir.path(), SectionId(8)).unwrap(), Section::default());
+        assert_eq!(read(dir.path(), SectionId(7), false).unwrap(), section);
+        assert_eq!(read(dir.path(), SectionId(8), false).unwrap(), Section::default());
         assert_eq!(stored(dir.path()).unwrap(), [SectionId(7)]);
-        for len in 0..first.len() {
-            let cut = Section::decode(&first[..len]);
-            assert!(cut.blocks.is_empty() && cut.descriptions.len() <= 1, "{len}");
+        let path = path(dir.path(), SectionId(7));
+        let one = fs::read(&path).unwrap();
+        assert!(add(dir.path(), SectionId(7), &section.blocks).unwrap());
+        let whole = fs::read(&path).unwrap();
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let told = if len < one.len() { Section::default() } else { section.clone() };
+            assert_eq!(read(dir.path(), SectionId(7), true).unwrap(), told, "{len}");
+            assert_eq!(read(dir.path(), SectionId(7), false).is_ok(), len == 0 || len == one.len(), "{len}");
+            trim(dir.path(), SectionId(7)).unwrap();
+            assert_eq!(read(dir.path(), SectionId(7), false).unwrap(), told, "{len}");
         }
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut changed = whole.clone();
+                changed[at] ^= 1 << bit;
+                fs::write(&path, &changed).unwrap();
+                assert!(read(dir.path(), SectionId(7), false).is_err(), "{at}");
+                // While it may be in the making, less is told, but nothing else.
+                let told = read(dir.path(), SectionId(7), true).unwrap_or_default();
+                assert!(told == section || told == Section::default(), "{at}");
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+        fs::copy(&path, super::path(dir.path(), SectionId(9))).unwrap();
+        assert!(read(dir.path(), SectionId(9), false).is_err(), "another section's");
+        set_aside(dir.path(), SectionId(9)).unwrap();
         assert!(!add(dir.path(), SectionId(7), &vec![0; SECTION_BYTES_MAX as usize]).unwrap());
         remove(dir.path(), SectionId(7)).unwrap();
         remove(dir.path(), SectionId(7)).unwrap();

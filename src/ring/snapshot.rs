@@ -4,7 +4,7 @@
 //! catalogue, and one that is found in both counts as sealed.
 
 use super::catalog::{CatalogError, CatalogReader, Summary, reach};
-use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info};
+use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info, rescued_ring_info};
 use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
@@ -111,7 +111,14 @@ impl RingReader {
     fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<Option<RingReader>, RingError> {
         let ring = data.ring_path(interface);
         let mut vanished = Vec::new();
-        let info = read_ring_info(&ring)?.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
+        let info = match read_ring_info(&ring) {
+            Err(e @ DataError::Mark { .. }) => {
+                tracing::warn!("{e}");
+                Some(rescued_ring_info(&ring).ok_or(e)?)
+            }
+            told => told?,
+        };
+        let info = info.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
         let mut growing = Vec::new();
         let mut complete = Vec::new();
         for path in log_paths(&ring)? {
@@ -299,8 +306,8 @@ impl RingReader {
     }
 
     /// What is kept of a section beside its packets.
-    pub fn section(&self, section: SectionId) -> io::Result<Section> {
-        sections::read(&self.ring, section)
+    pub fn section(&self, section: SectionId) -> Result<Section, SegmentError> {
+        sections::read(&self.ring, section, !self.growing.is_empty())
     }
 
     /// The ring's folder.

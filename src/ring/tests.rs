@@ -98,7 +98,7 @@ fn damage_is_named_and_mended() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open_or_create(dir.path()).unwrap();
     write(&data, 0..3000, true);
-    assert!(check(&data, false).unwrap().clean);
+    assert!(check(data.path(), false).unwrap().clean);
     let ring = data.ring_path("eth0");
     let flip = |name: &str, at: usize| {
         let path = ring.join(name);
@@ -109,10 +109,10 @@ fn damage_is_named_and_mended() {
     };
     for (name, at) in [("0000000001.pcapng", 5000), ("0000000001.idx", 100), ("0000000002.idx", usize::MAX), ("catalog", 4200)] {
         flip(name, at);
-        assert!(!check(&data, false).unwrap().clean, "{name} at {at}");
-        let report = check(&data, true).unwrap();
+        assert!(!check(data.path(), false).unwrap().clean, "{name} at {at}");
+        let report = check(data.path(), true).unwrap();
         assert!(report.findings.iter().all(|f| f.mended), "{report:?}");
-        assert!(check(&data, false).unwrap().clean, "after {name} at {at}");
+        assert!(check(data.path(), false).unwrap().clean, "after {name} at {at}");
     }
 }
 

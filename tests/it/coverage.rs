@@ -68,8 +68,39 @@ fn drops_show_in_rings_and_in_their_window() {
     assert_eq!(told, [7, 5], "{}", inside.coverage);
     let after = data.cut(&["--from", &seconds(START + 60 * SECOND)]).expect(NONE_MATCHED);
     assert!(!after.reasons().contains(&"kernel_drops".to_owned()), "{}", after.coverage);
+    for index in data.index_files() {
+        let mut bytes = std::fs::read(&index).unwrap();
+        let footer = bytes.len() - 384;
+        bytes[footer + 100..footer + 103].iter_mut().for_each(|b| *b ^= 0x55);
+        std::fs::write(&index, bytes).unwrap();
+    }
     data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
-    assert_eq!(data.rings()[1].json["drops"], 5, "a repair keeps them");
+    let after: Vec<_> = data.rings().iter().map(|r| (r.packets, r.json["drops"].as_u64().unwrap())).collect();
+    assert_eq!(after, [(10, 7), (0, 5)], "a repair keeps them");
+    assert!(data.rings().iter().all(|r| r.json["recovered_packets"] == 0), "all of them had been published");
+    let inside = data.cut(&["--from", &seconds(START + SECOND), "--to", &seconds(START + 5 * SECOND)]).expect(NOT_WHOLE);
+    assert_eq!((inside.file.packets.len(), inside.reasons()), (4, vec!["kernel_drops".to_owned()]));
+    data.run(&["ring", "check"], &[]).expect(WHOLE);
+}
+
+#[test]
+fn without_index_what_follows_damaged_packets_is_named() {
+    let data = Data::new();
+    data.take("t.pcap", &pcap(&packets(200)));
+    let (file, index) = (data.packet_files().remove(0), data.index_files().remove(0));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let mut at = 0;
+    let length = |at: usize| u32::from_le_bytes([bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]]) as usize;
+    for _ in 0..102 {
+        at += length(at);
+    }
+    bytes[at + 4] ^= 1; // of the 101st packet
+    std::fs::write(&file, bytes).unwrap();
+    std::fs::remove_file(index).unwrap();
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+    let cut = data.cut_all().expect(NOT_WHOLE);
+    assert_eq!((cut.file.packets.len(), cut.reasons()), (100, vec!["damaged".to_owned()]));
+    data.run(&["ring", "check"], &[]).expect(WHOLE);
 }
 
 #[test]

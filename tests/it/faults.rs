@@ -61,8 +61,10 @@ fn killed_imports_keep_what_was_published() {
     let mut r = Random(77);
     let source = numbers(0, 40_000, 300);
     let bytes = pcap(&source);
-    let (mut caught, mut recovered) = (0, 0);
-    for round in 0..20 {
+    let (mut caught, mut round, mut recovered) = (0, 0, 0);
+    while caught < 20 {
+        round += 1;
+        assert!(round <= 1000, "only {caught} of {round} were caught at work ({recovered} packets recovered)");
         let data = Data::new();
         let flags: &[&str] = if round % 2 == 0 { &["--segment-bytes", "512KiB"] } else { &[] };
         let seen = killed(&data, &mut r, bytes.clone(), flags);
@@ -71,7 +73,11 @@ fn killed_imports_keep_what_was_published() {
         }
         let held = held_prefix(&data, &source);
         assert!(held >= seen, "{seen} were published, {held} are there");
-        caught += u64::from(held > 0 && held < source.len() as u64);
+        if held == 0 || held == source.len() as u64 {
+            // Not yet at work, or done with it.
+            continue;
+        }
+        caught += 1;
 
         // The next import opens the ring again, may recover more, and seals.
         let next = numbers(1_000_000, 100, 300);
@@ -89,7 +95,6 @@ fn killed_imports_keep_what_was_published() {
         data.run(&["ring", "check"], &[]).expect(WHOLE);
         data.packet_files().iter().for_each(|p| crate::support::tools_accept(p, false));
     }
-    assert!(caught >= 5, "only {caught} of twenty were caught at work ({recovered} packets recovered)");
 }
 
 #[test]

@@ -355,7 +355,7 @@ fn a_granule_that_was_given_up_is_named_by_the_order_of_time_too() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[1000] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    assert!(crate::ring::check::check(&data, true).unwrap().findings[0].mended);
+    assert!(crate::ring::check::check(data.path(), true).unwrap().findings[0].mended);
     let outcome = cut(&data, &Selection::everything(), Format::Pcapng, &mut Vec::new()).unwrap();
     let damaged = |r: &&super::coverage::Reason| r.reason == super::coverage::ReasonKind::Damaged;
     assert_eq!((outcome.packets, outcome.coverage.reasons.iter().filter(damaged).count()), (598, 1));
