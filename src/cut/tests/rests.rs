@@ -17,7 +17,7 @@ use std::path::Path;
 fn add(dir: &Path, interface: &str, start: u64, hosts: std::ops::Range<u8>, link_type: LinkType) -> DataDir {
     let data = DataDir::open_or_create(dir).unwrap();
     let mut ring = RingWriter::open(&data, interface, None).unwrap();
-    let options = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1 };
+    let options = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1, segment_age: None };
     let writer = ring.stream(StreamId { fanout: 0, link_type }, options);
     for host in hosts {
         let mut frame = if link_type == LinkType::ETHERNET { vec![2; 12] } else { Vec::new() };
