@@ -1,10 +1,11 @@
 //! Whether classic pcap can hold what is planned: one link type, and times up to 2106.
 
-use super::{CutError, Rings};
+use super::error::CutError;
 use crate::packet::LinkType;
 use crate::pcap::pcap_write::PCAP_LAST;
 use crate::ring::facts::SegmentFacts;
 use crate::ring::segment::Segment;
+use crate::ring::snapshot::{Held, RingReader};
 use crate::select::{Selection, plan};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 /// The link type of the planned packets, Ethernet where there are none, or why pcap cannot hold them.
 pub(super) fn pcap_link_type(
     selection: &Selection,
-    rings: &Rings,
+    rings: &[(RingReader, Held)],
     segments: &[(usize, SegmentFacts)],
 ) -> Result<LinkType, CutError> {
     let told: BTreeSet<LinkType> = segments.iter().map(|(_, f)| f.stream.link_type).collect();

@@ -5,6 +5,7 @@
 //! Dropping advances a counter in the header; the file is written anew when most of it is dropped.
 
 use super::bytes::{u32_at, u64_at};
+use super::dropped_unsaid::dropped_unsaid;
 use super::facts::{FACTS_LEN, SegmentFacts};
 use crate::time::{Timestamp, Window};
 use std::fs::{self, File, OpenOptions};
@@ -230,7 +231,7 @@ impl CatalogReader {
             entries -= 1;
             is_torn = true;
         }
-        let dropped = super::catalog_check::dropped_unsaid(ring, &file, dropped, entries);
+        let dropped = dropped_unsaid(ring, dropped, entries, |at| read_entry(&file, at).ok().flatten());
         Ok(CatalogReader { file, entries, dropped: dropped.min(entries), is_torn })
     }
 

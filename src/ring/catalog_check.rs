@@ -1,42 +1,14 @@
-//! What a catalogue says and cannot be: a changed state slot or summary, and segments that were dropped, though the state that said so is lost.
+//! What a catalogue says and cannot be: a changed state slot, summary or last entry.
 
 use super::catalog::{
     CATALOG_FILE, CatalogError, CatalogReader, GROUP_ENTRIES, HEADER_LEN, STATE_AT, STATE_LEN, Summary, decode_state, entries_in,
-    entry_at, read_entry,
+    entry_at,
 };
-use super::facts::{FACTS_LEN, SegmentFacts};
-use super::ids::SegmentId;
+use super::facts::FACTS_LEN;
 use super::snapshot::log_paths;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-/// The place after the entries from one on whose segments were dropped without the catalogue saying so. That is written without waiting
-/// for the disk, in a slot that may be damaged: but the oldest are dropped first, and their files go with them.
-pub(super) fn dropped_unsaid(ring: &Path, file: &File, from: u64, entries: u64) -> u64 {
-    let mut lowest = None;
-    let mut at = from;
-    while at < entries {
-        let Ok(Some(facts)) = read_entry(file, at) else { break };
-        let is_gone = |end: &str| matches!(fs::metadata(ring.join(format!("{}.{end}", facts.id))), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
-        // What a repair found lost stays, so that it is named.
-        if facts.has(SegmentFacts::LOST) || !is_gone("pcapng") || !is_gone("idx") {
-            break;
-        }
-        if lowest.get_or_insert_with(|| lowest_present(ring)).is_none_or(|lowest| facts.id >= lowest) {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-/// The lowest segment of which a file is there.
-fn lowest_present(ring: &Path) -> Option<SegmentId> {
-    let files = fs::read_dir(ring).ok()?.filter_map(|e| e.map(|e| e.path()).ok());
-    let of_segment = files.filter(|p| p.extension().is_some_and(|x| x == "pcapng" || x == "idx"));
-    of_segment.filter_map(|p| SegmentId::parse(p.file_stem()?.to_str()?)).min()
-}
 
 /// Places of the catalogue that do not agree with their checksums and that no reader stumbles over.
 pub(super) fn damaged_places(ring: &Path) -> Result<Vec<u64>, CatalogError> {
@@ -83,6 +55,7 @@ fn look(ring: &Path) -> Result<Vec<u64>, CatalogError> {
 mod tests {
     use super::*;
     use crate::ring::catalog::CatalogWriter;
+    use std::fs;
 
     #[test]
     fn slots_that_were_never_written_are_whole() {

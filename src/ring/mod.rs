@@ -8,6 +8,7 @@ pub mod data;
 mod disk;
 pub mod draft;
 pub mod dropped;
+mod dropped_unsaid;
 pub mod error;
 pub mod facts;
 pub mod files;

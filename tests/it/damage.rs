@@ -442,7 +442,7 @@ fn segments_that_were_dropped_stay_dropped() {
     let data = Data::new();
     let path = data.file("t.pcap", &pcap(&traffic(97, 6_000, 1_000_000, 300)));
     let limits = ["--segment-bytes", "64KiB", "--max-bytes", "1MiB"];
-    data.import_with(&limits, &[&path]).expect(WHOLE);
+    data.import_with(&limits, &[&path]).expect(NOT_WHOLE);
     let files = data.packet_files();
     assert!(!files[0].ends_with("0000000001.pcapng"), "some were dropped");
     let catalog = files[0].parent().unwrap().join("catalog");
