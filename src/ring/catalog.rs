@@ -13,8 +13,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// The file's name in the ring's folder.
-pub const CATALOG_FILE: &str = "catalog";
+pub use super::data::CATALOG_FILE;
+
 /// First bytes of the file.
 pub const CATALOG_MAGIC: [u8; 8] = *b"TLOOPCAT";
 /// The format's version.

@@ -1,6 +1,5 @@
 //! The data folder: its mark, its sensor, its rings.
 
-use super::catalog::CATALOG_FILE;
 use super::ids::SensorId;
 use super::name::{folder_name, kept_name};
 use super::rescue;
@@ -11,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The file that marks a data folder.
 pub const MARK_FILE: &str = "taploop.json";
+/// The file that lists a ring's sealed segments.
+pub const CATALOG_FILE: &str = "catalog";
 /// The file that names a ring's interface.
 pub const RING_FILE: &str = "ring.json";
 /// The version of the folder's layout.

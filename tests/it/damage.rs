@@ -465,6 +465,6 @@ fn segments_that_were_dropped_stay_dropped() {
     // A further import goes on from there without a repair, too.
     let sequence = |at: usize| u64::from_le_bytes(*whole[at..].first_chunk().unwrap());
     flip(&catalog, if sequence(1024) > sequence(2048) { 1026 } else { 2050 }, 8);
-    data.import_with(&limits, &[&path]).expect(WHOLE);
+    data.import_with(&limits, &[&path]).expect(NOT_WHOLE);
     data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
 }
