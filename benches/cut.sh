@@ -56,7 +56,7 @@ row "five minutes of one host, warm ($found packets); tcpdump over the segments;
 row "the same, $GIB GiB ring; $SMALL GiB ring" "$(ms "$warm")" "$(ms "$small")" "$(ratio "$warm" "$small")" "1.2 at most"
 row "the same, peak memory" "$(mib $((peak * 1024)))" "" "" "128 MiB at most"
 # As --stats tells: the medians of the time to the first byte, and the bytes read of packet files beside one granule (16 KiB) a packet.
-told() { "$taploop" cut "${AROUND[@]}" -w "$out" --data "$work/big" --stats 2>&1 | sed -n "s/^$1: \\([0-9.]*\\).*/\\1/p"; }
+told() { { "$taploop" cut "${AROUND[@]}" -w "$out" --data "$work/big" --stats 2>&1 || true; } | sed -n "s/^$1: \\([0-9.]*\\).*/\\1/p"; }
 all=()
 for ((i = 0; i < RUNS; i++)); do all+=("$(told 'time to first byte' | awk '{ printf "%.0f", $1 * 1000 }')"); done
 row "the same, first byte" "$(ms "$(printf '%s\n' "${all[@]}" | median)")" "" "" "10 ms at most"
@@ -117,7 +117,8 @@ grown=$(tcpdump -n -r "$packet_file" ip 2>/dev/null | sed -n '20000{s/.* IP \([0
 run "$taploop" cut --data "$data" --ip "$grown" -w "$out"
 all=()
 for ((i = 0; i < RUNS; i++)); do
-    all+=("$("$taploop" cut --data "$data" --ip "$grown" -w "$out" --stats 2>&1 | sed -n 's/^time to first byte: \([0-9.]*\).*/\1/p' | awk '{ printf "%.0f", $1 * 1000 }')")
+    # Status 4: a segment that grows is complete to nothing while it is imported.
+    all+=("$({ "$taploop" cut --data "$data" --ip "$grown" -w "$out" --stats 2>&1 || true; } | sed -n 's/^time to first byte: \([0-9.]*\).*/\1/p' | awk '{ printf "%.0f", $1 * 1000 }')")
 done
 row "first byte of a host's packets from a growing segment" "$(ms "$(printf '%s\n' "${all[@]}" | median)")" "" "" "10 ms at most"
 medians "$taploop" cut --data "$data" --ip 10.99.99.99 -w "$out"

@@ -46,6 +46,12 @@ impl Segment {
         if own.id != facts.id || own.stream != facts.stream {
             return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
         }
+        // Files of another ring may have the same number.
+        let told = |f: &SegmentFacts| (f.packets, f.low, f.high, f.data_bytes, f.granules);
+        if told(&own) != told(facts) {
+            let reason = "the index and the catalogue do not agree: one of them is of another ring or time";
+            return Err(SegmentError::damaged(index.path(), 0, reason.into()));
+        }
         let sections = if own.section_high == SectionId::NONE { Vec::new() } else { index.sections()? };
         Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, sections })
     }

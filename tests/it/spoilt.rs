@@ -92,3 +92,18 @@ fn one_damaged_length_does_not_shift_what_came_before() {
     let cut = data.cut_all().expect(0);
     assert_eq!(cut.file.packets[0].data, numbered("10.0.0.1", "10.0.0.2", 0, 1000));
 }
+
+#[test]
+fn files_of_another_ring_are_not_taken_for_its_own() {
+    let data = Data::new();
+    for (name, count) in [("a", 100), ("b", 90)] {
+        let file = data.file(&format!("{name}.pcap"), &packets(count));
+        data.import_with(&[], &[&file]).expect(0);
+    }
+    let rings = data.path().join("rings");
+    for end in ["pcapng", "idx"] {
+        fs::copy(rings.join(format!("a/0000000001.{end}")), rings.join(format!("b/0000000001.{end}"))).unwrap();
+    }
+    let cut = data.cut_all().expect(NOT_WHOLE);
+    assert_eq!((cut.file.packets.len(), cut.reasons()), (100, vec!["damaged".to_owned()]));
+}
