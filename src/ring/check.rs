@@ -6,11 +6,12 @@ use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, resc
 use super::facts::SegmentFacts;
 use super::footers::from_footers;
 use super::lock::{self, LOCK_FILE};
+use super::paths::{OPEN_FOLDER, data_path};
 use super::reindex::reindex;
 use super::ring_writer::RingWriter;
 use super::sections;
 use super::segment_check::{Around, check_segment, mend_around};
-use super::snapshot::{OPEN_FOLDER, log_paths};
+use super::snapshot::log_paths;
 use crate::time::Window;
 use serde::Serialize;
 use std::io;
@@ -123,7 +124,7 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             Err(_) if !locked && !still_listed(&ring, facts) => continue,
             Err(found) => found,
         };
-        if !ring.join(format!("{}.pcapng", facts.id)).exists() {
+        if !data_path(&ring, facts.id).exists() {
             if locked {
                 facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
                 changed = true;

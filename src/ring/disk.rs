@@ -7,10 +7,10 @@ use super::hint::ENTERPRISE_NUMBER;
 use super::ids::{SegmentId, SensorId, StreamId};
 use super::log::{self, LogState, STATE_AT, STATE_LEN};
 use super::note::NoteKind;
+use super::paths::{OPEN_FOLDER, data_path, index_path, log_path, new_index_path};
 use super::retention::{FullDisk, is_full, keep_limits, make_room, room_of, with_room};
 use super::seal::{Sealing, write_index};
-use super::shared::{DiskError, Growing, Pressed, Shared, Unsealed, at, data_path, lock, log_path};
-use super::snapshot::OPEN_FOLDER;
+use super::shared::{DiskError, Growing, Pressed, Shared, Unsealed, at, lock};
 use super::writer::Job;
 use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY};
 use crate::time::{Timestamp, Window};
@@ -281,8 +281,8 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<Sealed, DiskError> {
     let data_bytes = draft.data_len + closing.len() as u64;
     segment.data.write_all_at(&closing, draft.data_len).map_err(at(&data_path))?;
     segment.data.set_len(data_bytes).map_err(at(&data_path))?;
-    let path = shared.ring.join(format!("{}.idx", draft.id));
-    let temporary = shared.ring.join(format!("{}.idx.tmp", draft.id));
+    let path = index_path(&shared.ring, draft.id);
+    let temporary = new_index_path(&shared.ring, draft.id);
     let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(at(&temporary))?;
     let sealing = Sealing {
         draft,

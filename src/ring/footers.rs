@@ -2,8 +2,8 @@
 
 use super::facts::SegmentFacts;
 use super::files::{Files, LazyFile};
-use super::ids::SegmentId;
 use super::page::PageCache;
+use super::paths::segment_of;
 use super::sealed::SealedIndex;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn from_footers(ring: &Path) -> Vec<SegmentFacts> {
     let cache = Arc::new(PageCache::default());
     let mut found: Vec<SegmentFacts> = indexes(ring)
         .filter_map(|path| {
-            let id = SegmentId::parse(path.file_stem()?.to_str()?)?;
+            let id = segment_of(&path)?;
             let files = Arc::new(Files::default());
             let index = SealedIndex::open(LazyFile::new(path, files), 0, cache.clone()).ok()?;
             Some(index.footer().facts).filter(|f| f.id == id)

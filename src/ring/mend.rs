@@ -5,6 +5,7 @@ use super::draft::{Block, FlowStats, SegmentDraft};
 use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
 use super::ids::{SectionId, SegmentId};
 use super::log;
+use super::paths::{data_path, segment_of};
 use super::scan::{StoredPacket, blocks};
 use super::shared::{DiskError, Shared};
 use super::tally::Tallies;
@@ -16,18 +17,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The segment of a log file.
-pub(super) fn log_id(path: &Path) -> Option<SegmentId> {
-    SegmentId::parse(path.file_stem()?.to_str()?)
-}
-
 /// Makes a segment ready for sealing from what its log published and whole packets after it. `None` where there is nothing left to seal.
 pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Result<Option<ToSeal>, DiskError> {
     let error = |path: &Path| {
         let path = path.to_path_buf();
         move |source| DiskError { path, source }
     };
-    let Some(id) = log_id(log_path) else { return Ok(None) };
+    let Some(id) = segment_of(log_path) else { return Ok(None) };
     let remove = |path: &Path| match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DiskError { path: path.to_path_buf(), source: e }),
         _ => Ok(()),
@@ -36,7 +32,7 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
         remove(log_path)?;
         return Ok(None);
     }
-    let data_path = shared.ring.join(format!("{id}.pcapng"));
+    let data_path = data_path(&shared.ring, id);
     let bytes = fs::read(log_path).map_err(error(log_path))?;
     let published = match log::read(&bytes) {
         Ok(published) => published,

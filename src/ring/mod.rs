@@ -1,4 +1,4 @@
-//! How packets rest: segments, index, publishing, sealing, reading.
+//! How packets rest: segments, index, publishing, sealing, recovery, retention, reading. The format's one page is `FORMAT.md`.
 
 mod bytes;
 pub mod catalog;
@@ -25,6 +25,7 @@ mod mend;
 pub mod name;
 pub mod note;
 pub mod page;
+pub mod paths;
 mod reindex;
 mod rescue;
 pub mod retention;

@@ -10,6 +10,7 @@ use super::hosts::{self, Hosts};
 use super::ids::{SectionId, SensorId};
 use super::mend::{self, Tail};
 use super::note::{Note, NoteKind};
+use super::paths::{data_path, index_path, new_index_path};
 use super::seal::{Sealing, write_index};
 use super::sealed::SealedIndex;
 use crate::pcap::block::INTERFACE_STATISTICS;
@@ -36,9 +37,9 @@ pub(super) struct Mended {
 /// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
 /// What stands around the packets is written anew, too.
 pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &SegmentFacts) -> io::Result<Mended> {
-    let path = ring.join(format!("{}.pcapng", facts.id));
+    let path = data_path(ring, facts.id);
     let packets = OpenOptions::new().read(true).write(true).open(&path)?;
-    let index_path = ring.join(format!("{}.idx", facts.id));
+    let index_path = index_path(ring, facts.id);
     let index = SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default());
     let index = index.ok().filter(|i| i.footer().facts.id == facts.id);
     let sensor = index.as_ref().map_or(sensor, |i| i.footer().sensor);
@@ -86,7 +87,7 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &Se
     }
     packets.sync_all()?;
     let data_bytes = packets.metadata()?.len();
-    let temporary = ring.join(format!("{}.idx.tmp", facts.id));
+    let temporary = new_index_path(ring, facts.id);
     let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
     let sealing = Sealing {
         draft: &new,

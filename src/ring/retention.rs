@@ -13,9 +13,9 @@ use super::data::{RING_FILE, Retention, free_bytes};
 use super::dropped::Reason;
 use super::facts::SegmentFacts;
 use super::hosts::HOSTS_FOLDER;
+use super::paths::{OPEN_FOLDER, data_path, index_path};
 use super::sections::SECTIONS_FOLDER;
-use super::shared::{DiskError, Shared, at, data_path, lock};
-use super::snapshot::OPEN_FOLDER;
+use super::shared::{DiskError, Shared, at, lock};
 use crate::time::{SECOND_NS, Timestamp};
 use std::fs;
 use std::io;
@@ -171,7 +171,7 @@ fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<u64, DiskError> {
     }
     let mut bytes = 0;
     for (facts, reason) in gone.iter().zip(reasons) {
-        for path in [data_path(&shared.ring, facts.id), shared.ring.join(format!("{}.idx", facts.id))] {
+        for path in [data_path(&shared.ring, facts.id), index_path(&shared.ring, facts.id)] {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(DiskError { path, source: e }),
                 _ => {}

@@ -8,6 +8,7 @@ use super::granule::{Codec, GranuleEntry};
 use super::ids::SectionId;
 use super::note::Note;
 use super::page::PageCache;
+use super::paths::{data_path, index_path};
 use super::sealed::{Access, SealedIndex};
 use crate::wire::FlowKey;
 use rustix::buffer::spare_capacity;
@@ -39,9 +40,9 @@ impl Segment {
         files: Arc<Files>,
         cache: Arc<PageCache>,
     ) -> Result<Segment, SegmentError> {
-        let index = LazyFile::new(ring.join(format!("{}.idx", facts.id)), files.clone());
+        let index = LazyFile::new(index_path(ring, facts.id), files.clone());
         let index = SealedIndex::open(index, facts.index_bytes, cache)?;
-        let data = LazyFile::new(ring.join(format!("{}.pcapng", facts.id)), files);
+        let data = LazyFile::new(data_path(ring, facts.id), files);
         let own = index.footer().facts;
         if own.id != facts.id || own.stream != facts.stream {
             return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
@@ -58,7 +59,7 @@ impl Segment {
 
     /// A growing segment, as far as its log tells.
     pub fn growing(ring: &Path, draft: Arc<SegmentDraft>, facts: SegmentFacts, files: Arc<Files>) -> Segment {
-        let data = LazyFile::new(ring.join(format!("{}.pcapng", draft.id)), files);
+        let data = LazyFile::new(data_path(ring, draft.id), files);
         let sections = draft.sections.clone();
         Segment { index: Index::Growing(draft), facts, data, sections }
     }

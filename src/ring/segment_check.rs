@@ -10,6 +10,7 @@ use super::granule::Codec;
 use super::hosts::{self, Hosts};
 use super::ids::SensorId;
 use super::page::{PageCache, verify_all};
+use super::paths::{data_path, index_path};
 use super::sealed::{Access, SealedIndex};
 use super::segment::Segment;
 use std::fs::{self, File, OpenOptions};
@@ -29,7 +30,7 @@ pub(super) struct Around {
 /// Verifies a sealed segment: every page of its index, every granule. Granules that a repair gave up are no finding. What is wrong with
 /// these is the error; what is wrong with the rest of the packet file, or with the entry of its hosts, costs no packets.
 pub(super) fn check_segment(ring: &Path, interface: &str, facts: &SegmentFacts) -> Result<Around, (PathBuf, String)> {
-    let data = ring.join(format!("{}.pcapng", facts.id));
+    let data = data_path(ring, facts.id);
     let told = |e: SegmentError| (data.clone(), e.to_string());
     let files = Arc::new(Files::default());
     let segment = Segment::open_sealed(ring, facts, files, Arc::new(PageCache::default())).map_err(told)?;
@@ -47,7 +48,7 @@ pub(super) fn check_segment(ring: &Path, interface: &str, facts: &SegmentFacts) 
         }
         at += n;
     }
-    let index = ring.join(format!("{}.idx", facts.id));
+    let index = index_path(ring, facts.id);
     let bytes = fs::read(&index).map_err(|e| (index.clone(), e.to_string()))?;
     verify_all(&bytes[..bytes.len().saturating_sub(FOOTER_LEN)])
         .map_err(|position| (index.clone(), format!("the index does not agree with its checksum at byte {position}")))?;
@@ -73,7 +74,7 @@ struct Frame {
 impl Frame {
     fn of(ring: &Path, interface: &str, segment: &Segment) -> Result<Frame, SegmentError> {
         let facts = segment.facts();
-        let path = ring.join(format!("{}.idx", facts.id));
+        let path = index_path(ring, facts.id);
         let footer = SealedIndex::open(LazyFile::new(path, Arc::default()), facts.index_bytes, Arc::default())?.footer().clone();
         let last = facts.granules.checked_sub(1).map(|last| segment.granules(last, 1)).transpose()?;
         let end = last.as_ref().and_then(|g| g.first()).map(|g| g.stored_offset + u64::from(g.stored_len));

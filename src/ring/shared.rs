@@ -4,7 +4,6 @@ use super::catalog::CatalogWriter;
 use super::data::Retention;
 use super::dropped::Dropped;
 use super::ids::{SegmentId, SensorId};
-use super::snapshot::OPEN_FOLDER;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -114,12 +113,4 @@ impl Shared {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn log_path(ring: &Path, id: SegmentId) -> PathBuf {
-    ring.join(OPEN_FOLDER).join(format!("{id}.log"))
-}
-
-pub(super) fn data_path(ring: &Path, id: SegmentId) -> PathBuf {
-    ring.join(format!("{id}.pcapng"))
 }

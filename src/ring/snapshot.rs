@@ -9,12 +9,13 @@ use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::Files;
-use super::footers::from_footers;
+use super::footers::{from_footers, indexes};
 use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
 use super::ids::{SectionId, SegmentId};
 use super::log;
 use super::page::PageCache;
+use super::paths::{OPEN_FOLDER, data_path, log_path, segment_of};
 use super::sections::{self, Section};
 use super::segment::Segment;
 use crate::time::{Timestamp, Window};
@@ -24,8 +25,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// The folder of growing segments' logs, in a ring's folder.
-pub const OPEN_FOLDER: &str = "open";
 /// How often a ring is looked at anew because segments were dropped in between.
 const LOOKS_MAX: u32 = 64;
 
@@ -238,7 +237,7 @@ impl RingReader {
             return Ok(Segment::growing(&self.ring, draft.clone(), *facts, files));
         }
         if facts.has(SegmentFacts::LOST) {
-            let path = self.ring.join(format!("{}.pcapng", facts.id));
+            let path = data_path(&self.ring, facts.id);
             return Err(SegmentError::damaged(&path, 0, format!("a repair found its {} packets lost", facts.packets)));
         }
         Segment::open_sealed(&self.ring, facts, files, self.context.pages.clone())
@@ -249,7 +248,7 @@ impl RingReader {
     pub fn still_holds(&self, file: &Path, span: Option<(Timestamp, Timestamp)>) -> bool {
         let Some(id) = segment_of(file) else { return false };
         let window = span.map_or(Window::ALL, |(low, high)| Window { from: low, to: high.saturating_add(1) });
-        if self.ring.join(OPEN_FOLDER).join(format!("{id}.log")).exists() {
+        if log_path(&self.ring, id).exists() {
             return true;
         }
         let listed = CatalogReader::open(&self.ring).and_then(|c| c.segments_in(&window));
@@ -316,17 +315,10 @@ impl RingReader {
     }
 }
 
-/// The segment that a file belongs to, by its name.
-fn segment_of(file: &Path) -> Option<SegmentId> {
-    SegmentId::parse(file.file_stem()?.to_str()?)
-}
-
 /// Whether a sealed index lies in the folder that is newer than all known segments.
 fn has_unknown_index(ring: &Path, known: &HashSet<SegmentId>) -> bool {
     let newest = known.iter().max();
-    let entries = fs::read_dir(ring).into_iter().flatten().filter_map(Result::ok).map(|e| e.path());
-    let indexes = entries.filter(|p| p.extension().is_some_and(|x| x == "idx"));
-    indexes.filter_map(|p| segment_of(&p)).any(|id| newest.is_none_or(|n| id > *n))
+    indexes(ring).filter_map(|p| segment_of(&p)).any(|id| newest.is_none_or(|n| id > *n))
 }
 
 /// The logs of a ring's growing segments.

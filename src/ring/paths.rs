@@ -1,0 +1,32 @@
+//! Where the files of a segment are in a ring's folder, and whose file one is.
+
+use super::ids::SegmentId;
+use std::path::{Path, PathBuf};
+
+/// The folder of growing segments' logs, in a ring's folder.
+pub const OPEN_FOLDER: &str = "open";
+
+/// A segment's packet file.
+pub(super) fn data_path(ring: &Path, id: SegmentId) -> PathBuf {
+    ring.join(format!("{id}.pcapng"))
+}
+
+/// A sealed segment's index.
+pub(super) fn index_path(ring: &Path, id: SegmentId) -> PathBuf {
+    ring.join(format!("{id}.idx"))
+}
+
+/// An index in the making.
+pub(super) fn new_index_path(ring: &Path, id: SegmentId) -> PathBuf {
+    ring.join(format!("{id}.idx.tmp"))
+}
+
+/// A growing segment's log.
+pub(super) fn log_path(ring: &Path, id: SegmentId) -> PathBuf {
+    ring.join(OPEN_FOLDER).join(format!("{id}.log"))
+}
+
+/// The segment that a file belongs to, by its name.
+pub(super) fn segment_of(file: &Path) -> Option<SegmentId> {
+    SegmentId::parse(file.file_stem()?.to_str()?)
+}
