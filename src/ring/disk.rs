@@ -65,10 +65,13 @@ pub(super) fn write_blocks(
     let mut record = Vec::new();
     for job in jobs {
         match job {
-            Job::Open { id, stream, imported, reserve } => {
-                let complete_to = complete.get(&stream).copied();
+            Job::Open { id, stream, imported, run, reserve } => {
+                // What the stream's last segment said still holds.
+                let said = complete.get(&stream).map(|&t| (t, Window { from: t, to: t }));
+                let said = said.or(run.map(|run| (Timestamp::ZERO, run)));
+                let state = said.map(|(complete_to, captured)| LogState { sequence: 0, complete_to, captured });
                 make_room(shared, room_of(reserve), open.len())?;
-                let segment = open_segment(shared, id, stream, imported, reserve, complete_to, open.len())?;
+                let segment = open_segment(shared, id, stream, imported, reserve, state, open.len())?;
                 open.insert(id, segment);
             }
             Job::Block { id, mut block } => {
@@ -130,7 +133,7 @@ fn open_segment(
     stream: StreamId,
     imported: bool,
     reserve: u64,
-    complete_to: Option<Timestamp>,
+    state: Option<LogState>,
     open: usize,
 ) -> Result<Open, DiskError> {
     let head = segment_head(shared.sensor, &shared.interface, id, stream);
@@ -143,9 +146,7 @@ fn open_segment(
     };
     let log = create(&log_path)?;
     let mut header = log::header(&draft);
-    if let Some(complete_to) = complete_to {
-        // What the stream's last segment said still holds.
-        let state = LogState { sequence: 0, complete_to, captured: Window { from: complete_to, to: complete_to } };
+    if let Some(state) = state {
         let place = STATE_AT[0] as usize;
         header[place..place + STATE_LEN].copy_from_slice(&state.encode());
     }
@@ -353,9 +354,4 @@ pub(super) fn put_statistics(out: &mut Vec<u8>, draft: &SegmentDraft) {
         block::option(&mut options, code, &value.to_le_bytes());
     }
     block::interface_statistics(out, 0, draft.high, &options);
-}
-
-/// The stretch that a mended segment vouches for, where its state was never told.
-pub(super) fn own_span(draft: &SegmentDraft) -> Option<Window> {
-    (draft.first != Timestamp::MAX).then(|| Window { from: draft.first, to: draft.high.saturating_add(1) })
 }

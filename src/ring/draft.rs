@@ -276,6 +276,17 @@ impl SegmentDraft {
     }
 }
 
+/// The stretch that an imported segment of packets from `low` to `high` vouches for: its own, and the way to it from the stretch that
+/// the import has seen before it.
+pub fn vouched(run: Option<Window>, low: Timestamp, high: Timestamp) -> Window {
+    let own = Window { from: low, to: high.saturating_add(1) };
+    let Some(run) = run else { return own };
+    Window {
+        from: if low >= run.to { run.to.saturating_sub(1) } else { low },
+        to: if high < run.from { run.from.saturating_add(1) } else { own.to },
+    }
+}
+
 /// Whether flows of this key count as IPv6 ones.
 pub fn counts_as_ip6(key: &FlowKey) -> bool {
     key.kind() == KeyKind::Ip6

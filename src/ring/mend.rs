@@ -1,7 +1,7 @@
 //! Mending: the index of a segment that its writer never sealed, made again from its packets.
 
-use super::disk::{ToSeal, own_span};
-use super::draft::{Block, FlowStats, SegmentDraft};
+use super::disk::ToSeal;
+use super::draft::{Block, FlowStats, SegmentDraft, vouched};
 use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
 use super::ids::{SectionId, SegmentId};
 use super::log;
@@ -54,7 +54,10 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
     };
     let (mut draft, stats4, stats6) = rebuild(&published.draft, &data, &Tail::UNPUBLISHED).map_err(error(&data_path))?;
     draft.notes.clone_from(&published.draft.notes);
-    draft.captured = published.draft.captured.or_else(|| own_span(&draft));
+    // The state of an import's segment is what the import had seen before it.
+    let told = published.draft.captured;
+    let own = (draft.first != Timestamp::MAX).then(|| vouched(told.filter(|_| draft.imported), draft.first, draft.high));
+    draft.captured = if draft.imported { own } else { told.or(own) };
     data.set_len(draft.data_len).map_err(error(&data_path))?;
     if draft.packets == 0 && draft.notes.is_empty() && !draft.damaged {
         remove(&data_path)?;

@@ -1,6 +1,6 @@
 //! The recording side of a stream: copies packets into blocks, notes their flows, hands blocks over. It waits for nothing but the bounded queue.
 
-use super::draft::{Block, FlowStats};
+use super::draft::{Block, FlowStats, vouched};
 use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
 use super::hint::{put_hint, without_hints};
 use super::ids::{SectionId, SegmentId, StreamId};
@@ -29,10 +29,29 @@ pub const SEGMENT_AGE: Duration = Duration::from_secs(300);
 
 /// What goes to the disk thread.
 pub(super) enum Job {
-    Open { id: SegmentId, stream: StreamId, imported: bool, reserve: u64 },
-    Block { id: SegmentId, block: Block },
-    State { id: SegmentId, complete_to: Timestamp, captured: Window },
-    Close { id: SegmentId, stats4: Vec<FlowStats>, stats6: Vec<FlowStats>, captured: Option<Window> },
+    /// `run` is what an import has seen of the stream before.
+    Open {
+        id: SegmentId,
+        stream: StreamId,
+        imported: bool,
+        run: Option<Window>,
+        reserve: u64,
+    },
+    Block {
+        id: SegmentId,
+        block: Block,
+    },
+    State {
+        id: SegmentId,
+        complete_to: Timestamp,
+        captured: Window,
+    },
+    Close {
+        id: SegmentId,
+        stats4: Vec<FlowStats>,
+        stats6: Vec<FlowStats>,
+        captured: Option<Window>,
+    },
 }
 
 /// The disk side failed; why is told by the ring when it is finished.
@@ -92,7 +111,7 @@ pub struct StreamWriter {
     newest: Timestamp,
     section: SectionId,
     /// The stretch that this run has seen so far, of imported packets.
-    run: Option<(Timestamp, Timestamp)>,
+    run: Option<Window>,
 }
 
 impl StreamWriter {
@@ -177,8 +196,9 @@ impl StreamWriter {
 
     fn begin_segment(&mut self) -> Result<SegmentId, WriteStopped> {
         let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let reserve = self.options.reserve;
-        self.send(Job::Open { id, stream: self.stream, imported: self.options.imported, reserve })?;
+        let StreamOptions { imported, reserve, .. } = self.options;
+        let run = self.run.filter(|_| imported);
+        self.send(Job::Open { id, stream: self.stream, imported, run, reserve })?;
         self.opened = Instant::now();
         Ok(id)
     }
@@ -290,13 +310,12 @@ impl StreamWriter {
         self.send(Job::Close { id, stats4, stats6, captured })
     }
 
-    /// The stretch that an imported segment vouches for: its own, and the way from the run so far to it.
+    /// The stretch that an imported segment vouches for.
     fn take_captured(&mut self) -> Option<Window> {
         let (low, high) = self.segment_span.take()?;
-        let run = self.run.unwrap_or((low, high));
-        self.run = Some((run.0.min(low), run.1.max(high)));
-        let from = if low > run.1 { run.1 } else { low };
-        let to = if high < run.0 { run.0 } else { high };
-        self.options.imported.then(|| Window { from, to: to.saturating_add(1) })
+        let captured = vouched(self.run, low, high);
+        let run = self.run.unwrap_or(captured);
+        self.run = Some(Window { from: run.from.min(low), to: run.to.max(high.saturating_add(1)) });
+        self.options.imported.then_some(captured)
     }
 }

@@ -135,3 +135,20 @@ fn a_killed_import_is_repaired_by_hand_too() {
     assert!(held_prefix(&data, &source) >= held);
     data.run(&["ring", "check"], &[]).expect(WHOLE);
 }
+
+#[test]
+fn a_repair_after_a_kill_leaves_no_gap_where_none_was() {
+    let mut r = Random(81);
+    let source = numbers(0, 40_000, 300);
+    let data = Data::new();
+    // Killed in a later segment than the first.
+    while data.packet_files().len() < 3 {
+        let _ = std::fs::remove_dir_all(data.path());
+        killed(&data, &mut r, pcap(&source), &["--segment-bytes", "256KiB"]);
+    }
+    data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+    let held = held_prefix(&data, &source);
+    let (first, last) = (source[0].time, source[held as usize - 1].time);
+    let cut = data.cut(&["--from", &crate::support::seconds(first), "--to", &crate::support::seconds(last)]).expect(WHOLE);
+    assert_eq!(cut.file.packets.len() as u64, held - 1);
+}
