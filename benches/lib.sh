@@ -46,6 +46,7 @@ median() { sort -n | awk '{ a[NR] = $1 } END { print NR % 2 ? a[(NR + 1) / 2] : 
 medians() {
     local i all=()
     for ((i = 0; i < RUNS; i++)); do
+        rm -f "${out:-}" # what is there already would be replaced, which waits for the disk
         run "$@"
         all+=("$took")
     done

@@ -2,6 +2,8 @@
 # One host's packets out of stenographer and out of Taploop, on the same traffic. Needs root: stenographer records what it sees, so the traffic
 # is sent past it in two network namespaces of our own, and asked for over HTTPS on loopback inside one of them.
 # Installs what it lacks (Debian packages stenographer, tcpreplay, iproute2, curl, openssl).
+# HOST_PACKETS: how many packets the host has (8,000). The traffic is 2.3 GiB unless GIB says otherwise.
+GIB=${GIB:-2.3}
 source "$(dirname "$0")/lib.sh"
 ((EUID == 0)) || { echo "bench: stenographer.sh needs root" >&2; exit 1; }
 dev/setup.sh build bench stenographer
@@ -18,7 +20,7 @@ stop_all() {
 }
 trap stop_all EXIT
 
-traffic "$GIB" "$work/t.pcap"
+traffic "$GIB" "$work/t.pcap" --host-packets "${HOST_PACKETS:-8000}"
 
 ip netns add $gen
 ip netns add $rec
@@ -66,6 +68,7 @@ for ((i = 0; i < 90 && $(finished) < have + 2; i++)); do sleep 2; done
 first=() total=()
 ask >/dev/null || true # warm
 for ((i = 0; i < RUNS; i++)); do
+    rm -f "$work/steno.pcap"
     answer=$(ask) || {
         echo "bench: stenographer does not answer:" >&2
         tail -n 5 "$work/steno.log" >&2
@@ -83,7 +86,8 @@ medians "$taploop" --version
 start=$took
 run "$taploop" cut --data "$work/data" --ip 10.77.0.1 -w "$work/ours.pcapng"
 ours=$(packets_in "$work/ours.pcapng")
-medians "$taploop" cut --data "$work/data" --ip 10.77.0.1 -w "$work/ours.pcapng"
+out=$work/ours.pcapng
+medians "$taploop" cut --data "$work/data" --ip 10.77.0.1 -w "$out"
 machine
 row "all packets of one host, warm ($ours packets); stenographer over HTTPS ($theirs packets), first byte $(ms "$peer_first"); whole process" \
     "$(ms "$took")" "$(ms "$peer")" "$(ratio "$peer" "$took")" ""

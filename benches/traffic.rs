@@ -3,7 +3,8 @@
 //! One hour, or `--hours N`, from 2023-11-14T22:13:20Z (1700000000). Flows come and go, some 12,000 a GiB; seven of ten are short, the others' lengths
 //! are heavy-tailed, and a few at a time are much faster than the rest. Sizes are those of bulk, of conversation and of
 //! acknowledgements, 700 bytes in the mean. One flow in twenty is IPv6, one in four UDP. Payloads do not compress.
-//! Host 10.77.0.1 sends and receives 2,000 packets from second 1500 to 1800: the same bytes at the same times, whatever the size.
+//! Host 10.77.0.1 sends and receives 2,000 packets, or `--host-packets N`, from second 1500 to 1800: the same bytes at the same times,
+//! whatever the size.
 //! The same arguments give the same bytes.
 
 use std::fs::File;
@@ -13,7 +14,6 @@ const START_S: u64 = 1_700_000_000;
 const HOUR_NS: f64 = 3.6e12;
 const NEEDLE_FROM_NS: u64 = 1_500_000_000_000;
 const NEEDLE_NS: u64 = 300_000_000_000;
-const NEEDLE_PACKETS: u64 = 2_000;
 const FLOWS_PER_GIB: f64 = 7_500.0;
 const LIVE_FLOWS: usize = 1_500;
 const FAST_FLOWS: u64 = 60;
@@ -163,7 +163,7 @@ impl Output {
 }
 
 fn main() -> Result<()> {
-    let (mut gib, mut hours, mut out, mut seed) = (1.0, 1.0, None, 1);
+    let (mut gib, mut hours, mut out, mut seed, mut needles_max) = (1.0, 1.0, None, 1, 2_000_u64);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         // cargo bench adds this one.
@@ -171,10 +171,12 @@ fn main() -> Result<()> {
             continue;
         }
         let value = arguments.next().unwrap_or_default();
-        let bad = || std::io::Error::other(format!("{name} {value:?}: expected --gib N, --hours N, --out FILE or --seed N"));
+        let expected = "--gib N, --hours N, --host-packets N, --out FILE or --seed N";
+        let bad = || std::io::Error::other(format!("{name} {value:?}: expected {expected}"));
         match name.as_str() {
             "--gib" => gib = value.parse().map_err(|_| bad())?,
             "--hours" => hours = value.parse().map_err(|_| bad())?,
+            "--host-packets" => needles_max = value.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
             "--seed" => seed = value.parse().map_err(|_| bad())?,
             "--out" => out = Some(value),
             _ => return Err(bad()),
@@ -205,12 +207,12 @@ fn main() -> Result<()> {
     (needle.six, needle.udp, needle.hosts, needle.ports) = (false, false, [0x0a4d_0001, 0x0a0a_0005], [50_077, 445]);
     (needle.full, needle.bare) = (36, 46);
     let mut needles = 0;
-    let needle_at = |n: u64| NEEDLE_FROM_NS + n * (NEEDLE_NS / NEEDLE_PACKETS) + n * 7_919 % 100_000;
+    let needle_at = |n: u64| NEEDLE_FROM_NS + n * (NEEDLE_NS / needles_max) + n * 7_919 % 100_000;
 
     let step = (HOUR_NS * hours) as u64 / packets.max(1);
     for i in 0..packets {
         let ns = i * step + r.below(step.max(1));
-        while needles < NEEDLE_PACKETS && needle_at(needles) <= ns {
+        while needles < needles_max && needle_at(needles) <= ns {
             out.packet(needle_at(needles), &mut needle, (needles % 3 == 0).into(), &mut needle_rng)?;
             needles += 1;
         }

@@ -5,6 +5,7 @@ use crate::import::{ImportError, Imported, Options, Progress, check_inputs, impo
 use crate::ring::data::{DataDir, Retention};
 use crate::ring::dropped::{Dropped, Reason};
 use crate::ring::retention::MAX_BYTES_MIN;
+use crate::ring::writer::SEGMENT_BYTES_MAX;
 use crate::select::{Duration, Size};
 use crate::time::SECOND_NS;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,6 +51,9 @@ fn segment_bytes(text: &str) -> Result<Size, String> {
     let size: Size = text.parse().map_err(|e| format!("{e}"))?;
     if size.0 < SEGMENT_BYTES_MIN {
         return Err(format!("a segment has at least {SEGMENT_BYTES_MIN} bytes"));
+    }
+    if size.0 > SEGMENT_BYTES_MAX {
+        return Err(format!("a segment has at most {} GiB", SEGMENT_BYTES_MAX >> 30));
     }
     Ok(size)
 }

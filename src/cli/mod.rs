@@ -115,6 +115,7 @@ mod tests {
             (&["taploop", "cut"][..], "--data <DIR>"),
             (&["taploop", "cut", "--data", "d", "--from", "2018-06-21T10:42:00"], "has no zone"),
             (&["taploop", "import", "--data", "d", "--segment-bytes", "511", "f"], "at least 512"),
+            (&["taploop", "import", "--data", "d", "--segment-bytes", "9GiB", "f"], "at most 8 GiB"),
             (&["taploop", "nonsense"], "nonsense"),
             (&["taploop"], "--help"),
         ] {

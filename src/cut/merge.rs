@@ -36,6 +36,8 @@ pub struct MergeStats {
     pub segments_opened: u64,
     /// Bytes read of packet files.
     pub packet_bytes: u64,
+    /// Granules that they were read in.
+    pub granules: u64,
     /// Packets judged.
     pub packets_judged: u64,
 }
@@ -59,9 +61,11 @@ pub fn merge<B>(
     let mut turns: BinaryHeap<Reverse<Turn>> = BinaryHeap::new();
     let mut budget = Budget::default();
     let mut opened = 0;
+    let mut early = false;
     let broken = 'all: loop {
         // Open whatever may have a packet before the one whose turn it is.
-        while let Some((ring, facts)) = unopened.next_if(|(_, f)| turns.peek().is_none_or(|t| f.low <= t.0.0)) {
+        while let Some((ring, facts)) = unopened.next_if(|(_, f)| early || turns.peek().is_none_or(|t| f.low <= t.0.0)) {
+            early = false;
             let Some(judge) = judges.get_mut(&facts.stream.link_type).filter(|j| !j.is_never()) else { continue };
             let reader = &rings[ring].0;
             opened += 1;
@@ -76,6 +80,7 @@ pub fn merge<B>(
             budget.sources = turns.len() + 1;
             let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
             if let Some(time) = source.peek(judge, &mut budget, &mut failed) {
+                source.read_ahead(&mut budget);
                 turns.push(Reverse((time, ring, facts.stream, facts.id, sources.len())));
                 sources.push(Some((ring, source)));
             }
@@ -104,13 +109,23 @@ pub fn merge<B>(
                 break;
             };
             let turn = (time, ring, stream, id, slot);
-            if unopened.peek().is_some_and(|(_, f)| f.low <= time) || turns.peek().is_some_and(|other| other.0 < turn) {
+            // While the last granules of the only segment are read, the next one is opened.
+            early = turns.is_empty() && budget.ahead.is_busy() && source.is_all_asked() && unopened.peek().is_some();
+            if early || unopened.peek().is_some_and(|(_, f)| f.low <= time) || turns.peek().is_some_and(|other| other.0 < turn) {
                 turns.push(Reverse(turn));
                 break;
             }
         }
     };
-    (MergeStats { segments_opened: opened, packet_bytes: budget.read, packets_judged: budget.judged }, broken)
+    (
+        MergeStats {
+            segments_opened: opened,
+            packet_bytes: budget.read,
+            granules: budget.granules,
+            packets_judged: budget.judged,
+        },
+        broken,
+    )
 }
 
 fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule: Option<&GranuleEntry>) {

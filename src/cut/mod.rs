@@ -1,5 +1,6 @@
 //! How packets leave: rings merged in time order, written as pcapng or pcap, with coverage.
 
+pub mod ahead;
 pub mod cold;
 pub mod coverage;
 mod error;
@@ -34,6 +35,8 @@ pub struct Stats {
     pub index_bytes: u64,
     /// Bytes of packet files read.
     pub packet_bytes: u64,
+    /// Granules that they were read in.
+    pub granules: u64,
     /// Packets judged.
     pub packets_judged: u64,
     /// From the request to the first byte handed on.
@@ -46,7 +49,7 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "segments opened: {}", self.segments_opened)?;
         writeln!(f, "index bytes read: {}", self.index_bytes)?;
-        writeln!(f, "packet bytes read: {}", self.packet_bytes)?;
+        writeln!(f, "packet bytes read: {} in {} granules", self.packet_bytes, self.granules)?;
         writeln!(f, "packets judged: {}", self.packets_judged)?;
         writeln!(f, "time to first byte: {:.3} ms", self.time_to_first_byte.as_secs_f64() * 1e3)?;
         write!(f, "time in all: {:.3} ms", self.total.as_secs_f64() * 1e3)
@@ -184,6 +187,7 @@ pub fn cut(data: &DataDir, selection: &Selection, format: Format, out: &mut dyn 
         segments_opened: stats.segments_opened,
         index_bytes: context.pages.bytes_read(),
         packet_bytes: stats.packet_bytes,
+        granules: stats.granules,
         packets_judged: stats.packets_judged,
         time_to_first_byte: output.first_byte.unwrap_or_else(|| start.elapsed()),
         total: start.elapsed(),

@@ -16,6 +16,7 @@ use crate::ring::sections::Section;
 use crate::ring::snapshot::RingReader;
 use crate::select::Selection;
 use crate::time::Timestamp;
+use ahash::AHashMap;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -56,7 +57,7 @@ pub struct Output<'a> {
     buffer: Vec<u8>,
     /// By their numbers in the cut.
     interfaces: Vec<Interface>,
-    numbers: HashMap<(usize, SectionId, LinkType), u32>,
+    numbers: AHashMap<(usize, SectionId, LinkType), u32>,
     described: HashMap<(usize, LinkType, Digest), u32>,
     sections: HashSet<(usize, SectionId)>,
     blocks: HashSet<Digest>,
@@ -92,7 +93,7 @@ impl<'a> Output<'a> {
             format,
             buffer,
             interfaces: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: AHashMap::new(),
             described: HashMap::new(),
             sections: HashSet::new(),
             blocks: HashSet::new(),
@@ -109,7 +110,8 @@ impl<'a> Output<'a> {
             // The plan has seen to it that there are none.
             Format::Pcap => return Err(io::Error::other("a packet is later than pcap can say: use --format pcapng")),
             Format::Pcapng => {
-                let number = match self.numbers.get(&(taken.ring, taken.section, taken.link_type)) {
+                let key = (taken.ring, taken.section, taken.link_type);
+                let number = match self.numbers.get(&key) {
                     Some(&number) => number,
                     None => self.begin_interface(taken, ring)?,
                 };

@@ -1,9 +1,10 @@
 //! One segment's packets of a selection, in order of time and then of arrival.
 
+use super::ahead::{Ahead, BATCH_BYTES, Queue, Read, read_now};
 use super::cold::Disk;
 use crate::packet::{LinkType, Packet};
 use crate::ring::error::SegmentError;
-use crate::ring::granule::GranuleEntry;
+use crate::ring::granule::{GranuleAt, GranuleEntry};
 use crate::ring::ids::SectionId;
 use crate::ring::scan::{blocks, packet_block};
 use crate::ring::segment::Segment;
@@ -17,15 +18,15 @@ use std::rc::Rc;
 /// Bytes of granules that one cut holds; what does not fit is read again when its turn comes.
 pub const HELD_BYTES_MAX: usize = 32 << 20;
 /// Bytes that are read at once where granules that follow each other are wanted.
-const RUN_BYTES: usize = 512 << 10;
+const RUN_BYTES: u64 = 512 << 10;
 /// Up to so many sources may read runs; more read granule by granule.
 pub const RUN_SOURCES_MAX: usize = 16;
 /// Entries of the granule table that are looked at ahead.
-const ENTRIES_AHEAD: u32 = 512;
+const ENTRIES_AHEAD: u32 = 1024;
 /// Selected granules beyond which a deeply disordered segment is read by its stored time order.
-const SELECTED_MAX: usize = 256;
+const SELECTED_MAX: usize = 1024;
 /// Granules that a source in stored time order keeps.
-const ORDER_GRANULES_MAX: usize = 128;
+const ORDER_GRANULES_MAX: usize = 512;
 
 /// What all sources of a cut share.
 #[derive(Default)]
@@ -36,10 +37,14 @@ pub struct Budget {
     pub judged: u64,
     /// Bytes of packet files that were read.
     pub read: u64,
+    /// Granules that they were read in.
+    pub granules: u64,
     /// How many sources there are.
     pub sources: usize,
     /// How quick the disk is.
     pub disk: Disk,
+    /// Who reads ahead.
+    pub ahead: Ahead,
 }
 
 /// Who is told of granules that could not be had; they cost only themselves.
@@ -90,8 +95,6 @@ impl InOrder {
     }
 }
 
-type GranuleAt = (u32, GranuleEntry);
-
 /// Granules that were read together, and how many of their packets wait.
 struct Unit {
     bytes: UnitBytes,
@@ -114,8 +117,12 @@ pub struct Source {
     units: AHashMap<u32, Unit>,
     current: Option<(Waiting, Rc<InOrder>)>,
     reread: Option<(u32, Vec<u8>)>,
+    /// Granules that are read ahead.
+    queue: Queue,
     /// Granules of the plan that the disk was asked for.
     asked: usize,
+    /// Something was read of it.
+    begun: bool,
     window: Window,
 }
 
@@ -164,7 +171,9 @@ impl Source {
             units: AHashMap::new(),
             current: None,
             reread: None,
+            queue: Queue::default(),
             asked: 0,
+            begun: false,
             window,
         })
     }
@@ -202,6 +211,9 @@ impl Source {
     }
 
     fn next_low(&mut self, failed: Failed<'_>) -> Option<Timestamp> {
+        if let Some(entry) = self.queue.first() {
+            return Some(entry.low);
+        }
         match &mut self.plan {
             Plan::Listed(left) => left.front().map(|g| g.1.low),
             Plan::Range { next, end, ahead } => {
@@ -225,50 +237,63 @@ impl Source {
         }
     }
 
-    /// Reads the next granule, or a run of them that follow each other.
-    fn load(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
-        let (Plan::Listed(ahead) | Plan::Range { ahead, .. }) = &mut self.plan else { return };
-        let Some((first, entry)) = ahead.pop_front() else { return };
-        let start = entry.stored_offset;
-        let mut end = start + u64::from(entry.stored_len);
-        let mut run: Vec<GranuleAt> = vec![(first, entry)];
-        while let Some((_, next)) = ahead.front() {
-            let with_next = next.stored_offset.saturating_add(u64::from(next.stored_len));
-            let fits = with_next.saturating_sub(start) <= RUN_BYTES as u64 && budget.sources <= RUN_SOURCES_MAX;
-            if next.stored_offset != end || !fits {
-                break;
+    /// Has what comes next read ahead of its turn, as far as there is room.
+    pub fn read_ahead(&mut self, budget: &mut Budget) {
+        let (Plan::Listed(left) | Plan::Range { ahead: left, .. }) = &mut self.plan else { return };
+        while budget.sources <= RUN_SOURCES_MAX && budget.ahead.wants_more(left.len()) {
+            let Ok(file) = self.segment.packet_file() else { return };
+            let granules = next_batch(left, BATCH_BYTES as u64, RUN_BYTES, self.window.to);
+            if granules.is_empty() {
+                return;
             }
-            end = with_next;
-            run.extend(ahead.pop_front());
-        }
-        self.asked = self.asked.saturating_sub(run.len());
-        budget.disk.look_ahead(&self.segment, ahead, &mut self.asked);
-        let len = (end - start) as usize;
-        budget.read += len as u64;
-        match budget.disk.timed(len, || self.segment.read_stored(start, len)) {
-            Ok(bytes) => self.take_in(&run, bytes, judge, budget, failed),
-            Err(e) if run.len() == 1 => failed(e, Some(&entry)),
-            // One at a time, so that only what is damaged is lost.
-            Err(_) => {
-                for one in run {
-                    match self.segment.read_stored(one.1.stored_offset, one.1.stored_len as usize) {
-                        Ok(bytes) => self.take_in(&[one], bytes, judge, budget, failed),
-                        Err(e) => failed(e, Some(&one.1)),
-                    }
-                }
-            }
+            self.queue.ask(file, granules, &mut budget.ahead);
         }
     }
 
-    /// Verifies and judges what was read: `bytes` are the granules of `run` one after the other.
-    fn take_in(&mut self, run: &[GranuleAt], bytes: Vec<u8>, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
-        let unit = run[0].0;
+    /// Whether nothing is left to be read ahead, so that the next segment might be.
+    pub fn is_all_asked(&self) -> bool {
+        match &self.plan {
+            Plan::Listed(left) => left.is_empty(),
+            Plan::Range { next, end, ahead } => next == end && ahead.is_empty(),
+            Plan::Ordered { .. } => false,
+        }
+    }
+
+    /// Takes the next granule in, or a run of them that follow each other.
+    fn load(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
+        // The first is read at once: it may hold the first packet.
+        if std::mem::replace(&mut self.begun, true) {
+            self.read_ahead(budget);
+        }
+        let (Plan::Listed(left) | Plan::Range { ahead: left, .. }) = &mut self.plan else { return };
+        let many = budget.sources > RUN_SOURCES_MAX;
+        let (batch, read) = match self.queue.take(&mut budget.ahead, &mut budget.disk) {
+            Some(taken) => taken,
+            None => {
+                let file = match self.segment.packet_file() {
+                    Ok(file) => file,
+                    Err(e) => return failed(e, left.pop_front().as_ref().map(|g| &g.1)),
+                };
+                let granules = next_batch(left, 0, if many { 0 } else { RUN_BYTES }, Timestamp::MAX);
+                self.asked = self.asked.saturating_sub(granules.len());
+                budget.disk.look_ahead(&file, left, &mut self.asked);
+                read_now(file, granules, &mut budget.ahead, &mut budget.disk)
+            }
+        };
+        self.take_in(&batch.granules, read, judge, budget, failed);
+    }
+
+    /// Judges what was read.
+    fn take_in(&mut self, run: &[GranuleAt], read: Read, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
+        let Read { bytes, failed: bad } = read;
+        let Some(&(unit, _)) = run.first() else { return };
         let mut left = 0;
         let mut matched = 0;
         let mut at = 0;
-        for (granule, entry) in run {
+        let mut bad = bad.into_iter().peekable();
+        for (i, (granule, entry)) in run.iter().enumerate() {
             let own = &bytes[at..at + entry.stored_len as usize];
-            if let Err(e) = self.segment.verify(entry, own) {
+            if let Some((_, e)) = bad.next_if(|b| b.0 == i) {
                 failed(e, Some(entry));
             } else {
                 for (place, stored) in blocks(own).enumerate() {
@@ -289,15 +314,19 @@ impl Source {
             }
             at += own.len();
         }
+        budget.read += at as u64;
+        budget.granules += run.len() as u64;
         if left == 0 {
-            return;
+            return budget.ahead.give_back(bytes);
         }
         let len = bytes.len();
-        if budget.held + len <= HELD_BYTES_MAX && (run.len() == 1 || matched >= len / 4) {
+        let most = if run.len() == 1 || matched >= len / 4 { HELD_BYTES_MAX } else { HELD_BYTES_MAX / 4 };
+        if budget.held + len <= most {
             budget.held += len;
             self.units.insert(unit, Unit { bytes: UnitBytes::Held(bytes), left });
         } else {
             self.keep_parts(run, &bytes, budget);
+            budget.ahead.give_back(bytes);
         }
     }
 
@@ -367,10 +396,9 @@ impl Source {
                     else {
                         continue;
                     };
-                    let len = entry.stored_len as usize;
-                    budget.read += len as u64;
-                    let read = self.segment.read_stored(entry.stored_offset, len);
-                    let bytes = read.and_then(|bytes| self.segment.verify(&entry, &bytes).map(|()| bytes));
+                    budget.read += u64::from(entry.stored_len);
+                    budget.granules += 1;
+                    let bytes = self.segment.packet_file().and_then(|file| file.granule(&entry));
                     let in_order = Rc::new(InOrder::new(bytes.unwrap_or_else(|e| {
                         failed(e, Some(&entry));
                         Vec::new()
@@ -417,10 +445,9 @@ impl Source {
             UnitBytes::Held(bytes) => hand_on(&self.segment, &waiting, bytes, with),
             UnitBytes::Again(entry) => {
                 if self.reread.as_ref().is_none_or(|(g, _)| *g != waiting.granule) {
-                    let len = entry.stored_len as usize;
-                    budget.read += len as u64;
-                    let read = self.segment.read_stored(entry.stored_offset, len);
-                    match read.and_then(|bytes| self.segment.verify(entry, &bytes).map(|()| bytes)) {
+                    budget.read += u64::from(entry.stored_len);
+                    budget.granules += 1;
+                    match self.segment.packet_file().and_then(|file| file.granule(entry)) {
                         Ok(bytes) => self.reread = Some((waiting.granule, bytes)),
                         Err(e) => {
                             failed(e, Some(entry));
@@ -433,6 +460,7 @@ impl Source {
         };
         if last && let Some(Unit { bytes: UnitBytes::Held(bytes), .. }) = self.units.remove(&waiting.unit) {
             budget.held -= bytes.len();
+            budget.ahead.give_back(bytes);
         }
         handed
     }
@@ -446,6 +474,24 @@ fn hand_on<R>(
 ) -> Option<R> {
     let section = segment.section_of(waiting.granule);
     packet_block(bytes.get(waiting.offset..)?).map(|stored| with(&stored.packet, stored.hint, section))
+}
+
+/// The granules of a plan that are read together next, none of a later time than `to`: so many bytes of them wherever they are, and
+/// so many where each begins where the one before ends.
+fn next_batch(left: &mut VecDeque<GranuleAt>, bytes_max: u64, run_max: u64, to: Timestamp) -> Vec<GranuleAt> {
+    let mut batch: Vec<GranuleAt> = Vec::new();
+    let (mut bytes, mut is_run) = (0, true);
+    while let Some((_, next)) = left.front().filter(|g| g.1.low < to) {
+        let follows = batch.last().is_none_or(|g| g.1.stored_end() == next.stored_offset);
+        let most = if is_run && follows { run_max.max(bytes_max) } else { bytes_max };
+        bytes += u64::from(next.stored_len);
+        if !batch.is_empty() && bytes > most {
+            break;
+        }
+        is_run &= follows;
+        batch.extend(left.pop_front());
+    }
+    batch
 }
 
 /// For each granule 0 if it is one of the chosen and touches the window, else [`UNWANTED`].

@@ -28,8 +28,3 @@ pub(super) fn array16_at(bytes: &[u8], at: usize) -> [u8; 16] {
     }
     out
 }
-
-/// Appends the low six bytes of `value`.
-pub(super) fn put_u48(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(&value.to_le_bytes()[..6]);
-}

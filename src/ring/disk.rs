@@ -236,8 +236,8 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), Disk
 
 /// Bytes of a segment's index and closing block, at most.
 fn index_most(draft: &SegmentDraft) -> u64 {
-    let tables = 80 * draft.keys4.len() + 112 * draft.keys6.len() + 48 * draft.granules.len() + 48 * draft.notes.len();
-    let postings = 2 * draft.numbers.len() + if draft.disordered { 2 * draft.packets as usize } else { 0 };
+    let tables = 80 * draft.keys4.len() + 112 * draft.keys6.len() + 16 * draft.granules.len() + 48 * draft.notes.len();
+    let postings = 3 * draft.numbers.len() + if draft.disordered { 3 * draft.packets as usize } else { 0 };
     (tables + postings) as u64 + (16 << 10)
 }
 

@@ -222,11 +222,7 @@ impl SegmentDraft {
             end += count;
             self.ends.push(end);
             self.low = self.low.min(granule.low);
-            self.granules.push(GranuleEntry {
-                logical_offset: self.data_len + granule.logical_offset,
-                stored_offset: self.data_len + granule.stored_offset,
-                ..*granule
-            });
+            self.granules.push(GranuleEntry { stored_offset: self.data_len + granule.stored_offset, ..*granule });
         }
         self.data_len += block.granules.iter().map(|g| u64::from(g.stored_len)).sum::<u64>();
         for note in &block.notes {

@@ -1,6 +1,7 @@
 //! Open files of one reader: a bounded number, opened again when needed.
 
 use ahash::AHashMap;
+use rustix::fs::OFlags;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -33,8 +34,12 @@ impl Files {
             return Ok(file.clone());
         }
         // What is no file might never end or never begin: a FIFO would be waited for.
-        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let open = |flags: OFlags| OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+        // Only their owner may read files without a mark of it.
+        let file = match open(OFlags::NONBLOCK | OFlags::NOATIME) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => open(OFlags::NONBLOCK),
+            opened => opened,
+        }?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
         }

@@ -2,8 +2,10 @@
 
 use super::bytes::{array16_at, u32_at, u64_at};
 use super::facts::{FACTS_LEN, SegmentFacts};
+use super::granule::{GRANULE_ENTRY_LEN, TimeScale};
 use super::ids::SensorId;
 use super::page::PAGE_LEN;
+use crate::time::Timestamp;
 
 /// Bytes of the footer, the last ones of the file.
 pub const FOOTER_LEN: usize = 384;
@@ -13,13 +15,14 @@ pub const FOOTER_MAGIC: [u8; 8] = *b"TLOOPIDX";
 pub const INDEX_VERSION: u32 = 1;
 
 const TABLES_AT: usize = 48;
+const SCALE_AT: usize = 240;
 const FACTS_AT: usize = FOOTER_LEN - 4 - FACTS_LEN;
 
 /// The tables of a sealed index, in the order in which the footer lists them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Table {
-    /// Granules in file order, 32 bytes each.
+    /// Granules in file order, 16 bytes each, and one that says where the last ends.
     Granules,
     /// Flows of IPv4, ARP and the kinds without addresses, sorted by key, 24 bytes each.
     Flows4,
@@ -48,12 +51,18 @@ pub const TABLES: usize = 11;
 
 /// Bytes of an entry in each table, by [`Table`], of a segment of so many granules.
 pub const fn entry_len(granules: u32) -> [u64; TABLES] {
-    [32, 24, 48, 4, 4, 6, 8, 1, time_order_width(granules), 40, 8]
+    [GRANULE_ENTRY_LEN as u64, 24, 48, 4, 4, 6, 8, 1, time_order_width(granules), 40, 8]
 }
 
 /// Bytes of a granule's number in the time order of a segment of so many granules.
 pub const fn time_order_width(granules: u32) -> u64 {
-    if granules <= 1 << 16 { 2 } else { 4 }
+    if granules <= 1 << 16 {
+        2
+    } else if granules <= 1 << 24 {
+        3
+    } else {
+        4
+    }
 }
 
 /// Where a table stands in the payload of the pages, and how many entries it has.
@@ -74,6 +83,8 @@ pub struct Footer {
     pub pages_len: u64,
     /// Where granules begin in the packet file.
     pub data_start: u32,
+    /// How the granule table tells times.
+    pub scale: TimeScale,
     /// The tables' places, by [`Table`].
     pub tables: [TablePlace; TABLES],
     /// The segment in numbers.
@@ -94,6 +105,8 @@ impl Footer {
             o[at..at + 8].copy_from_slice(&place.at.to_le_bytes());
             o[at + 8..at + 16].copy_from_slice(&place.count.to_le_bytes());
         }
+        o[SCALE_AT..SCALE_AT + 8].copy_from_slice(&self.scale.base.as_nanos().to_le_bytes());
+        o[SCALE_AT + 8..SCALE_AT + 12].copy_from_slice(&self.scale.shift.to_le_bytes());
         o[FACTS_AT..FACTS_AT + FACTS_LEN].copy_from_slice(&self.facts.encode());
         let crc = crc32c::crc32c(&o[..FOOTER_LEN - 4]);
         o[FOOTER_LEN - 4..].copy_from_slice(&crc.to_le_bytes());
@@ -117,6 +130,7 @@ impl Footer {
             sensor: SensorId(array16_at(bytes, 16)),
             pages_len: u64_at(bytes, 32),
             data_start: u32_at(bytes, 12),
+            scale: TimeScale { base: Timestamp::from_nanos(u64_at(bytes, SCALE_AT)), shift: u32_at(bytes, SCALE_AT + 8).min(63) },
             tables: std::array::from_fn(place),
             facts: SegmentFacts::decode(&bytes[FACTS_AT..]).ok_or(FooterError::Checksum)?,
         })
@@ -129,7 +143,7 @@ impl Footer {
             place.count.checked_mul(width).and_then(|len| place.at.checked_add(len)).is_some_and(|end| end <= payload)
         };
         self.tables.iter().zip(entry_len(self.facts.granules)).all(inside)
-            && self.table(Table::Granules).count == u64::from(self.facts.granules)
+            && self.table(Table::Granules).count == u64::from(self.facts.granules) + 1
             && self.table(Table::ByB4).count == self.table(Table::Flows4).count
             && self.table(Table::ByB6).count == self.table(Table::Flows6).count
     }
@@ -154,4 +168,4 @@ pub enum FooterError {
     Version(u32),
 }
 
-const _: () = assert!(TABLES_AT + 16 * TABLES <= FACTS_AT);
+const _: () = assert!(TABLES_AT + 16 * TABLES <= SCALE_AT && SCALE_AT + 12 == FACTS_AT);

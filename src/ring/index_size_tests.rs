@@ -137,7 +137,7 @@ fn sizes(t: &Traffic) -> Sizes {
         if path.extension().is_some_and(|e| e == "idx") {
             let size = fs::metadata(&path).unwrap().len();
             let index = SealedIndex::open(LazyFile::new(path, Arc::default()), size, Arc::default()).unwrap();
-            let granules = index.footer().table(Table::Granules).count * 32;
+            let granules = index.footer().table(Table::Granules).count * 16;
             sum.granules += granules;
             sum.index += size - granules;
             sum.flows += index.flow_count();

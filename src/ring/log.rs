@@ -5,7 +5,7 @@
 
 use super::bytes::{array16_at, u16_at, u32_at, u64_at};
 use super::draft::{Block, FlowNumber, SegmentDraft};
-use super::granule::{GRANULE_ENTRY_LEN, GranuleEntry};
+use super::granule::{GranuleEntry, LOG_GRANULE_LEN};
 use super::ids::{SectionId, SegmentId, SensorId, StreamId};
 use super::note::{NOTE_LEN, Note};
 use crate::packet::LinkType;
@@ -99,7 +99,7 @@ pub fn put_record(out: &mut Vec<u8>, sequence: u32, block: &Block) {
     out.extend_from_slice(&block.first.as_nanos().to_le_bytes());
     out.extend_from_slice(&block.last.as_nanos().to_le_bytes());
     for granule in &block.granules {
-        granule.encode(out);
+        granule.put_logged(out);
     }
     for n in &block.counts {
         out.extend_from_slice(&n.to_le_bytes());
@@ -232,7 +232,7 @@ fn take_record(bytes: &[u8], sequence: u32) -> Option<(Block, usize)> {
         return None;
     }
     let [new4, new6, granules, numbers, notes] = [0, 4, 8, 12, 16].map(|at| u32_at(content, at) as usize);
-    let need = new4 * KEY4_LEN + new6 * KEY6_LEN + granules * (GRANULE_ENTRY_LEN + 4) + numbers * 4 + notes * NOTE_LEN;
+    let need = new4 * KEY4_LEN + new6 * KEY6_LEN + granules * (LOG_GRANULE_LEN + 4) + numbers * 4 + notes * NOTE_LEN;
     if content.len() != BLOCK_HEAD_LEN + need {
         return None;
     }
@@ -242,9 +242,15 @@ fn take_record(bytes: &[u8], sequence: u32) -> Option<(Block, usize)> {
         rest = back;
         front.chunks_exact(width)
     };
+    let mut end = 0;
+    let mut granule = |bytes| {
+        let granule = GranuleEntry::logged(bytes, end);
+        end = granule.stored_end();
+        granule
+    };
     let block = Block {
         data: Vec::new(),
-        granules: part(granules, GRANULE_ENTRY_LEN).map(GranuleEntry::decode).collect(),
+        granules: part(granules, LOG_GRANULE_LEN).map(&mut granule).collect(),
         counts: part(granules, 4).map(|b| u32_at(b, 0)).collect(),
         numbers: part(numbers, 4).map(|b| FlowNumber(u32_at(b, 0))).collect(),
         new4: part(new4, KEY4_LEN).map(|b| key_at(b, 4)).collect(),

@@ -2,7 +2,7 @@
 
 use super::disk::ToSeal;
 use super::draft::{Block, FlowStats, SegmentDraft, vouched};
-use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
+use super::granule::{Codec, GranuleEntry, STORED_LEN_MAX, ends_before};
 use super::ids::{SectionId, SegmentId};
 use super::log;
 use super::paths::{data_path, segment_of};
@@ -70,8 +70,6 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
 
 /// Bytes of unpublished packets that are looked at together.
 const TAIL_BYTES: u64 = 16 << 20;
-/// Bytes that one granule can give up.
-const GIVEN_UP_MAX: u64 = (1 << 28) - 4;
 
 /// What is known of the packets after those that the old index tells of.
 pub(super) struct Tail {
@@ -118,9 +116,8 @@ pub(super) fn rebuild(
     }
     while let Some(left) = tail.packets_to.map(|end| end.saturating_sub(rebuilt.draft.data_len)).filter(|&n| n > 0) {
         let granule = GranuleEntry {
-            logical_offset: 0,
             stored_offset: 0,
-            stored_len: left.min(GIVEN_UP_MAX) as u32,
+            stored_len: left.min(STORED_LEN_MAX) as u32,
             codec: Codec::Damaged,
             crc: 0,
             low: tail.low,
@@ -158,7 +155,7 @@ impl Rebuilt {
         block.section = section;
         let codec = if bytes.is_empty() { Codec::Damaged } else { Codec::Plain };
         self.draft.damaged |= bytes.is_empty();
-        let mut entry = GranuleEntry { logical_offset: 0, stored_offset: 0, codec, ..*granule };
+        let mut entry = GranuleEntry { stored_offset: 0, codec, ..*granule };
         if !bytes.is_empty() {
             (entry.low, entry.high) = (Timestamp::MAX, Timestamp::ZERO);
         }
@@ -180,13 +177,12 @@ impl Rebuilt {
 
     /// `false`: there was no whole packet in it.
     fn add_tail(&mut self, tail: &[u8], section: SectionId) -> bool {
-        let (mut start, mut end) = (0, 0);
+        let (mut start, mut end, mut captured) = (0, 0, 0);
         let mut packets = 0;
         let close = |this: &mut Self, start: usize, end: usize| {
             let bytes = &tail[start..end];
             if !bytes.is_empty() {
                 let granule = GranuleEntry {
-                    logical_offset: 0,
                     stored_offset: 0,
                     stored_len: bytes.len() as u32,
                     codec: Codec::Plain,
@@ -198,10 +194,12 @@ impl Rebuilt {
             }
         };
         for packet in blocks(tail) {
-            if packet.offset > start && packet.offset + packet.block.len() - start > GRANULE_BYTES_MAX {
+            if ends_before(packet.offset - start, captured, packet.block.len()) {
                 close(self, start, packet.offset);
                 start = packet.offset;
+                captured = 0;
             }
+            captured += packet.packet.data.len();
             end = packet.offset + packet.block.len();
             packets += 1;
         }

@@ -24,6 +24,7 @@ pub mod log;
 mod mend;
 pub mod name;
 pub mod note;
+pub mod packet_file;
 pub mod page;
 pub mod paths;
 mod reindex;

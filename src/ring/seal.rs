@@ -3,7 +3,7 @@
 use super::draft::{FlowNumber, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
 use super::footer::{FOOTER_LEN, Footer, TABLES, Table, TablePlace, time_order_width};
-use super::granule::{Codec, GranuleEntry};
+use super::granule::{Codec, GranuleEntry, TimeScale, put_end};
 use super::ids::SectionId;
 use super::log::put_key;
 use super::note::{Note, NoteKind};
@@ -17,7 +17,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 
 /// Up to so many granules may overlap in time before a segment counts as deeply disordered: a reader holds that many open at once.
-pub const OVERLAP_MAX: usize = 64;
+pub const OVERLAP_MAX: usize = 256;
 
 /// What sealing needs beside the draft.
 pub struct Sealing<'a> {
@@ -45,10 +45,10 @@ pub fn write_index(sealing: &Sealing<'_>, out: &File) -> io::Result<SegmentFacts
     let mut place = |table: Table, at: u64, count: usize| tables[table as usize] = TablePlace { at, count: count as u64 };
     let mut bytes = Vec::new();
 
-    for granule in &draft.granules {
-        granule.encode(&mut bytes);
-    }
-    place(Table::Granules, w.position(), draft.granules.len());
+    let scale = TimeScale::of(&draft.granules);
+    draft.granules.iter().for_each(|granule| scale.put(granule, &mut bytes));
+    put_end(draft.data_len, &mut bytes);
+    place(Table::Granules, w.position(), draft.granules.len() + 1);
     w.write(&bytes)?;
 
     let (order4, order6) = (sorted(&draft.keys4), sorted(&draft.keys6));
@@ -148,7 +148,7 @@ pub fn write_index(sealing: &Sealing<'_>, out: &File) -> io::Result<SegmentFacts
 
     let (mut out, pages_len) = w.finish()?;
     let facts = facts(sealing, deep, pages_len + FOOTER_LEN as u64);
-    let footer = Footer { sensor: draft.sensor, pages_len, data_start: draft.data_start as u32, tables, facts };
+    let footer = Footer { sensor: draft.sensor, pages_len, data_start: draft.data_start as u32, scale, tables, facts };
     out.write_all(&footer.encode())?;
     out.flush()?;
     Ok(facts)

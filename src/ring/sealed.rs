@@ -5,7 +5,7 @@ use super::draft::{FlowNumber, FlowStats};
 use super::error::SegmentError;
 use super::files::LazyFile;
 use super::footer::{FOOTER_LEN, Footer, Table, time_order_width};
-use super::granule::{Codec, GRANULE_ENTRY_LEN, GranuleEntry};
+use super::granule::{Codec, GRANULE_ENTRY_LEN, GranuleEntry, stored_offset};
 use super::ids::SectionId;
 use super::log::key_at;
 use super::note::{NOTE_LEN, Note};
@@ -24,9 +24,9 @@ const FLOW6_LEN: u64 = 48;
 const PORT_LEN: u64 = 6;
 const COMMUNITY_LEN: u64 = 8;
 /// Granules of a list are read together with those between them if they are nearer than this.
-const LIST_GAP: u32 = 512;
-/// Entries that are read at once for a list: 256 KiB.
-const LIST_RUN: u32 = 8192;
+const LIST_GAP: u32 = 1024;
+/// Entries that are read at once for a list: 32 KiB.
+const LIST_RUN: u32 = 2048;
 
 /// How to come at flows without reading all of them. Every flow looked for is reached by one of the listed values.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -136,16 +136,21 @@ impl SealedIndex {
 
     /// Granules `from .. from + n`.
     pub fn granules(&self, from: u32, n: u32) -> Result<Vec<GranuleEntry>, SegmentError> {
-        let bytes = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(from), u64::from(n))?;
-        bytes.chunks_exact(GRANULE_ENTRY_LEN).map(|b| self.granule(b)).collect()
+        let run = self.granule_run(from, n)?;
+        (0..n as usize).map(|i| self.granule(&run, i)).collect()
     }
 
-    fn granule(&self, bytes: &[u8]) -> Result<GranuleEntry, SegmentError> {
-        let g = GranuleEntry::decode(bytes);
-        if g.codec == Codec::Plain && g.stored_offset + u64::from(g.stored_len) > self.footer.facts.data_bytes {
-            return Err(SegmentError::damaged(self.path(), 0, "a granule ends outside the packet file".into()));
-        }
-        Ok(g)
+    /// The bytes of as many entries, and of the one after them, which says where the last ends.
+    fn granule_run(&self, from: u32, n: u32) -> Result<Vec<u8>, SegmentError> {
+        self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(from), u64::from(n) + 1)
+    }
+
+    fn granule(&self, run: &[u8], i: usize) -> Result<GranuleEntry, SegmentError> {
+        let (entry, next) = run[i * GRANULE_ENTRY_LEN..].split_at(GRANULE_ENTRY_LEN);
+        let granule = self.footer.scale.granule(entry, stored_offset(next));
+        granule
+            .filter(|g| g.codec != Codec::Plain || g.stored_end() <= self.footer.facts.data_bytes)
+            .ok_or_else(|| SegmentError::damaged(self.path(), 0, "a granule is too long, or ends outside the packet file".into()))
     }
 
     /// The granules of a rising list. What lies close together is read at once: the entries of a busy host are most of the table.
@@ -155,11 +160,9 @@ impl SealedIndex {
         while let Some(&first) = rest.first() {
             let close = |pair: &[u32]| pair[1].wrapping_sub(pair[0]) < LIST_GAP && pair[1] - first < LIST_RUN;
             let n = 1 + rest.windows(2).take_while(|pair| close(pair)).count();
-            let many = u64::from(rest[n - 1] - first) + 1;
-            let run = self.entries(Table::Granules, GRANULE_ENTRY_LEN as u64, u64::from(first), many)?;
-            let at = |g: &u32| (g - first) as usize * GRANULE_ENTRY_LEN;
+            let run = self.granule_run(first, rest[n - 1].wrapping_sub(first).saturating_add(1))?;
             for g in &rest[..n] {
-                entries.push(self.granule(&run[at(g)..])?);
+                entries.push(self.granule(&run, (g - first) as usize)?);
             }
             rest = &rest[n..];
         }
@@ -189,7 +192,7 @@ impl SealedIndex {
     pub fn time_order(&self, from: u64, n: u64) -> Result<Vec<u32>, SegmentError> {
         let width = time_order_width(self.footer.facts.granules);
         let bytes = self.entries(Table::TimeOrder, width, from, n)?;
-        let number = |b: &[u8]| if width == 2 { u32::from(u16_at(b, 0)) } else { u32_at(b, 0) };
+        let number = |b: &[u8]| b.iter().rev().fold(0, |n, byte| n << 8 | u32::from(*byte));
         Ok(bytes.chunks_exact(width as usize).map(number).collect())
     }
 
@@ -371,7 +374,7 @@ impl SealedIndex {
         }
         if let Some(granules) = granules {
             let n = reader.next()?;
-            let most = self.footer.table(Table::Granules).count;
+            let most = u64::from(self.footer.facts.granules);
             let outside = || SegmentError::damaged(self.path(), 0, "a flow points outside the segment".into());
             if n > most {
                 return Err(outside());

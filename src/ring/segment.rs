@@ -4,18 +4,14 @@ use super::draft::{FlowNumber, FlowStats, SegmentDraft};
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::{Files, LazyFile};
-use super::granule::{Codec, GranuleEntry};
+use super::granule::GranuleEntry;
 use super::ids::SectionId;
 use super::note::Note;
+use super::packet_file::PacketFile;
 use super::page::PageCache;
 use super::paths::{data_path, index_path};
 use super::sealed::{Access, SealedIndex};
 use crate::wire::FlowKey;
-use rustix::buffer::spare_capacity;
-use rustix::fs::{Advice, fadvise};
-use rustix::io::Errno;
-use std::fs::File;
-use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +25,7 @@ pub struct Segment {
     index: Index,
     facts: SegmentFacts,
     data: LazyFile,
+    path: Arc<Path>,
     sections: Vec<(u32, SectionId)>,
 }
 
@@ -54,14 +51,16 @@ impl Segment {
             return Err(SegmentError::damaged(index.path(), 0, reason.into()));
         }
         let sections = if own.section_high == SectionId::NONE { Vec::new() } else { index.sections()? };
-        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, sections })
+        let path = data.path().into();
+        Ok(Segment { facts: own, index: Index::Sealed(Box::new(index)), data, path, sections })
     }
 
     /// A growing segment, as far as its log tells.
     pub fn growing(ring: &Path, draft: Arc<SegmentDraft>, facts: SegmentFacts, files: Arc<Files>) -> Segment {
         let data = LazyFile::new(data_path(ring, draft.id), files);
         let sections = draft.sections.clone();
-        Segment { index: Index::Growing(draft), facts, data, sections }
+        let path = data.path().into();
+        Segment { index: Index::Growing(draft), facts, data, path, sections }
     }
 
     /// What is known of it as a whole.
@@ -204,41 +203,9 @@ impl Segment {
         Ok(true)
     }
 
-    fn packet_file(&self) -> Result<Arc<File>, SegmentError> {
-        self.data.get().map_err(|e| SegmentError::io(self.data.path(), e))
-    }
-
-    /// Bytes of the packet file.
-    pub fn read_stored(&self, offset: u64, len: usize) -> Result<Vec<u8>, SegmentError> {
-        let file = self.packet_file()?;
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let at = offset + bytes.len() as u64;
-            match rustix::io::pread(&*file, spare_capacity(&mut bytes), at) {
-                Ok(0) => return Err(SegmentError::damaged(self.data.path(), offset, "the packet file ends too early".into())),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(e) => return Err(SegmentError::io(self.data.path(), e.into())),
-            }
-        }
-        bytes.truncate(len);
-        Ok(bytes)
-    }
-
-    /// Asks the disk for bytes of the packet file that will be read soon. Does not wait, and promises nothing.
-    pub fn will_read(&self, offset: u64, len: u64) {
-        if let (Ok(file), Some(len)) = (self.packet_file(), NonZeroU64::new(len)) {
-            let _ = fadvise(&*file, offset, Some(len), Advice::WillNeed);
-        }
-    }
-
-    /// Whether stored bytes are those that were written.
-    pub fn verify(&self, granule: &GranuleEntry, bytes: &[u8]) -> Result<(), SegmentError> {
-        let fail = |reason: String| Err(SegmentError::damaged(self.data.path(), granule.stored_offset, reason));
-        match granule.codec {
-            Codec::Plain if crc32c::crc32c(bytes) == granule.crc => Ok(()),
-            Codec::Plain => fail("its packets do not agree with their checksum".into()),
-            Codec::Damaged => fail("a repair found its packets changed".into()),
-            Codec::Unknown(n) => fail(format!("stored with codec {n}, which this program does not know: use a newer one")),
-        }
+    /// Its packet file, opened if it is not.
+    pub fn packet_file(&self) -> Result<PacketFile, SegmentError> {
+        let file = self.data.get().map_err(|e| SegmentError::io(self.data.path(), e))?;
+        Ok(PacketFile { file, path: self.path.clone() })
     }
 }

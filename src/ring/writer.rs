@@ -1,7 +1,7 @@
 //! The recording side of a stream: copies packets into blocks, notes their flows, hands blocks over. It waits for nothing but the bounded queue.
 
 use super::draft::{Block, FlowStats, vouched};
-use super::granule::{Codec, GRANULE_BYTES_MAX, GranuleEntry};
+use super::granule::{Codec, GranuleEntry, ends_before};
 use super::hint::{put_hint, without_hints};
 use super::ids::{SectionId, SegmentId, StreamId};
 use super::note::Note;
@@ -23,6 +23,8 @@ pub const BLOCKS_QUEUED_MAX: usize = 32;
 pub const SEGMENT_FLOWS: usize = 400_000;
 /// Bytes of a segment, where nothing else is asked for.
 pub const SEGMENT_BYTES: u64 = 256 << 20;
+/// Bytes of a segment, at most; its index can tell places up to 16 GiB.
+pub const SEGMENT_BYTES_MAX: u64 = 8 << 30;
 
 /// After so long a live segment is sealed, be it ever so small.
 pub const SEGMENT_AGE: Duration = Duration::from_secs(300);
@@ -100,6 +102,7 @@ pub struct StreamWriter {
     hinted: Vec<u8>,
     block: Block,
     granule_start: usize,
+    granule_captured: usize,
     granule_numbers: usize,
     granule_low: Timestamp,
     granule_high: Timestamp,
@@ -136,6 +139,7 @@ impl StreamWriter {
             hinted: Vec::new(),
             block,
             granule_start: 0,
+            granule_captured: 0,
             granule_numbers: 0,
             granule_low: Timestamp::MAX,
             granule_high: Timestamp::ZERO,
@@ -165,13 +169,13 @@ impl StreamWriter {
         }
         let options = if self.hinted.is_empty() { 0 } else { self.hinted.len() + 4 };
         let len = ENHANCED_PACKET_HEAD + padded(packet.data.len()) + options + 4;
-        let full = self.segment_bytes + len as u64 > self.options.segment_bytes && self.segment_bytes > 0;
+        let most = self.options.segment_bytes.min(SEGMENT_BYTES_MAX);
+        let full = self.segment_bytes + len as u64 > most && self.segment_bytes > 0;
         if full || self.tallies.len() >= self.options.segment_flows {
             self.next_segment()?;
         }
         self.open_segment()?;
-        let in_granule = self.block.data.len() - self.granule_start;
-        if in_granule > 0 && in_granule + len > GRANULE_BYTES_MAX {
+        if ends_before(self.block.data.len() - self.granule_start, self.granule_captured, len) {
             self.close_granule();
             if self.block.data.len() >= BLOCK_BYTES {
                 self.hand_over()?;
@@ -182,6 +186,7 @@ impl StreamWriter {
         enhanced_packet(&mut self.block.data, 0, &stored);
         self.hinted = hinted;
         self.segment_bytes += len as u64;
+        self.granule_captured += packet.data.len();
         self.note_time(packet);
         self.tallies.count(&self.decoded, packet, self.granule_index, &mut self.block);
         Ok(())
@@ -229,7 +234,6 @@ impl StreamWriter {
             return;
         }
         self.block.granules.push(GranuleEntry {
-            logical_offset: self.granule_start as u64,
             stored_offset: self.granule_start as u64,
             stored_len: len as u32,
             codec: Codec::Plain,
@@ -239,6 +243,7 @@ impl StreamWriter {
         });
         self.block.counts.push((self.block.numbers.len() - self.granule_numbers) as u32);
         self.granule_start = self.block.data.len();
+        self.granule_captured = 0;
         self.granule_numbers = self.block.numbers.len();
         self.granule_low = Timestamp::MAX;
         self.granule_high = Timestamp::ZERO;

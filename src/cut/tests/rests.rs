@@ -95,9 +95,10 @@ fn the_end_of_a_cut_says_what_was_missing() {
     fs::write(&path, bytes).unwrap();
     add(dir.path(), "eth0", 2000, 0..3, LinkType::ETHERNET);
     let (file, outcome) = made(&data, "from 1970-01-01T00:00:01Z to 1970-01-01T01:00:00Z", Format::Pcapng).unwrap();
-    assert_eq!(outcome.packets, 3);
+    // The damaged byte costs its granule, which has 98 packets.
+    assert_eq!(outcome.packets, 200 - 98 + 3);
     let text = String::from_utf8_lossy(&file);
-    let (_, end) = text.split_once("3 packets, ").unwrap();
+    let (_, end) = text.split_once("105 packets, ").unwrap();
     assert!(end.contains("damaged on eth0") && end.contains("0000000001.pcapng"), "{end}");
 }
 
@@ -123,10 +124,11 @@ fn what_a_cut_cost_is_what_it_read() {
     let data = add(dir.path(), "eth0", 1000, 0..250, LinkType::ETHERNET);
     let (_, one) = made(&data, "where layer(ip 10.0.0.7)", Format::Pcapng).unwrap();
     let (_, all) = made(&data, "where layer(ip 10.1.0.1)", Format::Pcapng).unwrap();
-    // 250 blocks of 76 bytes are two granules; the other end is in both.
+    // Of packets of 42 bytes 98 make a granule, in blocks of 76; the other end is in all three.
     assert_eq!((one.stats.segments_opened, all.stats.segments_opened), (1, 1));
     assert_eq!((all.stats.packets_judged, all.stats.packet_bytes), (250, 250 * 76));
-    assert_eq!((one.stats.packets_judged, one.stats.packet_bytes), (215, 215 * 76));
+    assert_eq!((one.stats.packets_judged, one.stats.packet_bytes), (98, 98 * 76));
+    assert_eq!((one.stats.granules, all.stats.granules), (1, 3));
     assert!(one.stats.time_to_first_byte <= one.stats.total);
     let (_, none) = made(&data, "where layer(ip 10.9.9.9)", Format::Pcapng).unwrap();
     assert_eq!((none.stats.packets_judged, none.stats.packet_bytes), (0, 0));

@@ -182,10 +182,10 @@ fn a_stranger_reads_the_time_order() {
     let data = data(dir.path());
     let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
     let stream = ring.stream(STREAM, OPTIONS);
-    // 70 granules of two packets, all across the same moment.
+    // 300 granules of two packets, all across the same moment.
     let mut times = Vec::new();
-    for i in 0..70_u64 {
-        for time in [1_000_000 + i * 7919 % 70, 2_000_000 - i * 7919 % 70] {
+    for i in 0..300_u64 {
+        for time in [1_000_000 + i * 7919 % 300, 2_000_000 - i * 7919 % 300] {
             let p = &given()[0];
             let time_of = Timestamp::from_nanos(time);
             let packet = Packet { time: time_of, original_length: p.original_length, data: &p.data, options: &[] };

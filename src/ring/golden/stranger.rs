@@ -83,27 +83,44 @@ fn packets(granule: &[u8]) -> Vec<(u64, &[u8])> {
     out
 }
 
-/// A granule's entry, with `base` added to its offset.
+/// A granule, and between which times an index says that its packets are.
 #[derive(Clone, Debug)]
 struct Granule {
     at: usize,
     length: usize,
     crc: u32,
     low: u64,
-    span: u64,
+    high: u64,
+    /// How much lower and higher they may be than the packets.
+    coarse: [u64; 2],
 }
 
 impl Granule {
-    fn read(entry: &[u8], base: u64) -> Granule {
-        let (logical, stored, length) = (number(entry, 0, 6), number(entry, 6, 6), number(entry, 12, 4));
+    fn logged(entry: &[u8], at: u64) -> Granule {
+        let (length, low) = (number(entry, 0, 4), number(entry, 8, 8));
         assert_eq!(length >> 28, 0, "stored as it is");
-        assert_eq!(logical, stored);
         Granule {
-            at: (base + stored) as usize,
+            at: at as usize,
             length: (length & 0x0fff_ffff) as usize,
-            crc: number(entry, 16, 4) as u32,
-            low: number(entry, 20, 8),
-            span: number(entry, 28, 4),
+            crc: number(entry, 4, 4) as u32,
+            low,
+            high: low + 1024 * number(entry, 16, 4),
+            coarse: [0, 1023],
+        }
+    }
+
+    fn sealed(entry: &[u8], next: &[u8], base: u64, shift: u64) -> Granule {
+        assert_eq!(entry[15], 0, "stored as it is");
+        let (at, end) = (4 * number(entry, 0, 4), 4 * number(next, 0, 4));
+        let from = number(entry, 8, 4);
+        let low = if from == 0 { 0 } else { base + ((from - 1) << shift) };
+        Granule {
+            at: at as usize,
+            length: (end - at) as usize,
+            crc: number(entry, 4, 4) as u32,
+            low,
+            high: low.max(base) + (number(entry, 12, 3) << (shift + 8)),
+            coarse: [(1 << shift) - 1, (1 << (shift + 8)) - 1],
         }
     }
 
@@ -113,7 +130,8 @@ impl Granule {
         assert_eq!(crc(&[bytes]), self.crc);
         let found = packets(bytes);
         let (low, high) = (found.iter().map(|p| p.0).min().unwrap(), found.iter().map(|p| p.0).max().unwrap());
-        assert_eq!((self.low, self.span), (low, (high - low).div_ceil(1024)));
+        assert!((self.low..=self.low + self.coarse[0]).contains(&low), "{low} {self:?}");
+        assert!((high..=high + self.coarse[1]).contains(&self.high), "{high} {self:?}");
         found
     }
 }
@@ -183,17 +201,15 @@ impl Growing {
                 next += n * width;
                 parts
             };
-            let granules = part(count(2), 32, "granules");
+            let granules = part(count(2), 20, "granules");
             let counts = part(count(2), 4, "counts of flow numbers");
             let mut numbers = part(count(3), 4, "flow numbers").into_iter().map(|n| number(n, 0, 4));
             out.keys[0].extend(part(count(0), 18, "keys").into_iter().map(<[u8]>::to_vec));
             out.keys[1].extend(part(count(1), 42, "IPv6 keys").into_iter().map(<[u8]>::to_vec));
             part(count(4), 40, "notes");
             assert_eq!(next, length);
-            let base = end;
             for (granule, n) in granules.into_iter().zip(counts) {
-                let granule = Granule::read(granule, base);
-                assert_eq!(granule.at as u64, end, "granules follow each other");
+                let granule = Granule::logged(granule, end);
                 end += granule.length as u64;
                 out.granules.push(granule);
                 out.flows.push(numbers.by_ref().take(number(n, 0, 4) as usize).collect());
@@ -231,11 +247,13 @@ pub(super) struct Sealed {
     payload: Vec<u8>,
     /// Payload position and number of entries.
     tables: Vec<(usize, usize)>,
+    /// Base and shift of the granules' times.
+    scale: (u64, u64),
     pub(super) facts: Vec<u8>,
 }
 
 const NAMES: [&str; 11] = [
-    "granules",
+    "granules, and where the last ends",
     "flows but IPv6: key, place of its details",
     "IPv6 flows: key, place of its details",
     "by b, but IPv6",
@@ -248,7 +266,7 @@ const NAMES: [&str; 11] = [
     "sections: from which granule on, section",
 ];
 /// Of at most 65,536 granules.
-const WIDTHS: [usize; 11] = [32, 24, 48, 4, 4, 6, 8, 1, 2, 40, 8];
+const WIDTHS: [usize; 11] = [16, 24, 48, 4, 4, 6, 8, 1, 2, 40, 8];
 
 impl Sealed {
     pub(super) fn read(index: &[u8], remarks: &mut Remarks) -> Sealed {
@@ -274,6 +292,7 @@ impl Sealed {
             (16, "sensor; bytes of all pages; not read"),
             (48, "place and number of entries of each table"),
             (224, "not read"),
+            (240, "base and unit of the granules' times"),
             (252, "facts: segment, lowest and highest time, lowest but 0"),
             (284, "facts: stretch of capture, packets, bytes of both files, arrival (here a fixed time), drops"),
             (340, "facts: granules, fan-out, link type, sections, flags, truncated, recovered; not read; CRC"),
@@ -283,7 +302,13 @@ impl Sealed {
         }
         let facts = footer[252..380].to_vec();
         assert!(holds(&facts, 124));
-        Sealed { payload, tables, facts }
+        let scale = (number(footer, 240, 8), number(footer, 248, 4));
+        Sealed { payload, tables, scale, facts }
+    }
+
+    fn granule(&self, i: u64) -> Granule {
+        let (base, shift) = self.scale;
+        Granule::sealed(self.entry(0, i as usize), self.entry(0, i as usize + 1), base, shift)
     }
 
     fn count(&self, table: usize) -> usize {
@@ -364,7 +389,7 @@ impl Sealed {
         let mut granules: Vec<u64> = found.into_iter().flat_map(|(ip6, rank)| self.details(ip6, rank).granules).collect();
         granules.sort_unstable();
         granules.dedup();
-        packets_of(host, granules.into_iter().map(|g| Granule::read(self.entry(0, g as usize), 0)), file)
+        packets_of(host, granules.into_iter().map(|g| self.granule(g)), file)
     }
 
     /// The flows of a port.
@@ -399,7 +424,8 @@ impl Sealed {
         let mut left: HashMap<u64, Vec<u64>> = HashMap::new();
         let mut next = |g: u64| {
             let times = left.entry(g).or_insert_with(|| {
-                let packets = Granule::read(self.entry(0, g as usize), 0).packets(file);
+                let granule = self.granule(g);
+                let packets = granule.packets(file);
                 let mut times: Vec<u64> = packets.iter().map(|p| p.0).collect();
                 times.sort_unstable_by(|a, b| b.cmp(a));
                 times
