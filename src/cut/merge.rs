@@ -2,6 +2,7 @@
 
 use super::coverage::{Coverage, Reason, ReasonKind};
 use super::error::CutError;
+use super::judges::Judges;
 use super::source::{Budget, Source};
 use crate::packet::{LinkType, Packet};
 use crate::ring::error::SegmentError;
@@ -12,8 +13,9 @@ use crate::ring::snapshot::{Held, RingReader};
 use crate::select::{FilterError, Judge, Selection};
 use crate::time::{Timestamp, Window};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A packet with where it comes from.
 pub struct Taken<'a> {
@@ -50,7 +52,7 @@ pub fn merge<B>(
     selection: &Selection,
     rings: &[(RingReader, Held)],
     segments: Vec<(usize, SegmentFacts)>,
-    judges: &mut HashMap<LinkType, Judge>,
+    judges: &mut Judges,
     coverage: &mut Coverage,
     mut each: impl FnMut(&Taken<'_>, &mut Coverage) -> ControlFlow<B>,
 ) -> (MergeStats, Option<B>) {
@@ -59,14 +61,16 @@ pub fn merge<B>(
     let mut unopened = segments.into_iter().peekable();
     let mut sources: Vec<Option<(usize, Source)>> = Vec::new();
     let mut turns: BinaryHeap<Reverse<Turn>> = BinaryHeap::new();
-    let mut budget = Budget::default();
+    let mut budget = Budget::new(&selection.expr);
     let mut opened = 0;
     let mut early = false;
     let broken = 'all: loop {
         // Open whatever may have a packet before the one whose turn it is.
         while let Some((ring, facts)) = unopened.next_if(|(_, f)| early || turns.peek().is_none_or(|t| f.low <= t.0.0)) {
             early = false;
-            let Some(judge) = judges.get_mut(&facts.stream.link_type).filter(|j| !j.is_never()) else { continue };
+            if judges.of(facts.stream.link_type).is_none_or(|j| j.is_never()) {
+                continue;
+            }
             let reader = &rings[ring].0;
             opened += 1;
             let made = reader.open_segment(&facts).and_then(|s| Source::new(s, &selection.expr, selection.window));
@@ -79,7 +83,7 @@ pub fn merge<B>(
             };
             budget.sources = turns.len() + 1;
             let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
-            if let Some(time) = source.peek(judge, &mut budget, &mut failed) {
+            if let Some(time) = source.peek(judges, &mut budget, &mut failed) {
                 source.read_ahead(&mut budget);
                 turns.push(Reverse((time, ring, facts.stream, facts.id, sources.len())));
                 sources.push(Some((ring, source)));
@@ -90,7 +94,6 @@ pub fn merge<B>(
         let Some((_, source)) = &mut sources[slot] else { continue };
         let reader = &rings[ring].0;
         let link_type = source.link_type();
-        let Some(judge) = judges.get_mut(&link_type) else { continue };
         // It keeps its turn as long as nobody else has an earlier packet.
         loop {
             let mut errors = Vec::new();
@@ -104,7 +107,7 @@ pub fn merge<B>(
                 note(coverage, reader, &e, g.as_ref());
             }
             let mut failed = |e: SegmentError, g: Option<&GranuleEntry>| note(coverage, reader, &e, g);
-            let Some(time) = source.peek(judge, &mut budget, &mut failed) else {
+            let Some(time) = source.peek(judges, &mut budget, &mut failed) else {
                 sources[slot] = None;
                 break;
             };
@@ -143,16 +146,17 @@ pub fn judges(
     rings: &[(RingReader, Held)],
     link_types: &[LinkType],
     coverage: &mut Coverage,
-) -> Result<HashMap<LinkType, Judge>, CutError> {
-    let mut judges = HashMap::new();
+) -> Result<Judges, CutError> {
+    let mut judges = Judges::new(Arc::new(selection.expr.clone()));
+    let mut is_usable = false;
     let mut refused = Vec::new();
     for &link_type in link_types {
         let judge = Judge::new(&selection.expr, link_type)?;
         refused.extend(judge.refused_filters().iter().cloned());
-        judges.insert(link_type, judge);
+        is_usable |= judge.refused_filters().is_empty();
+        judges.add(link_type, judge);
     }
-    let usable = |j: &Judge| j.refused_filters().is_empty();
-    if selection.expr.has_filter() && !judges.values().any(usable) {
+    if selection.expr.has_filter() && !is_usable {
         // Those of the window do not take it; another one that is held may.
         let mut held: BTreeSet<LinkType> = BTreeSet::new();
         for (ring, _) in rings {
@@ -165,7 +169,7 @@ pub fn judges(
         let mut any = false;
         for &link_type in &held {
             let judge = Judge::new(&selection.expr, link_type)?;
-            any |= usable(&judge);
+            any |= judge.refused_filters().is_empty();
             first = first.or_else(|| judge.refused_filters().first().cloned());
         }
         if let Some(why) = first.filter(|_| !any) {

@@ -1,10 +1,12 @@
 //! How packets leave: rings merged in time order, written as pcapng or pcap, with coverage.
 
 pub mod ahead;
+pub mod batch;
 pub mod cold;
 pub mod coverage;
 mod error;
 pub mod flows;
+pub mod judges;
 pub mod merge;
 pub mod output;
 mod planned;

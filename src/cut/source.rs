@@ -1,14 +1,16 @@
 //! One segment's packets of a selection, in order of time and then of arrival.
 
-use super::ahead::{Ahead, BATCH_BYTES, Queue, Read, read_now};
+use super::ahead::{Ahead, Queue, read_now};
+use super::batch::{Asked, BATCH_BYTES, Batch, Read};
 use super::cold::Disk;
+use super::judges::Judges;
 use crate::packet::{LinkType, Packet};
 use crate::ring::error::SegmentError;
 use crate::ring::granule::{GranuleAt, GranuleEntry};
 use crate::ring::ids::SectionId;
 use crate::ring::scan::{blocks, packet_block};
 use crate::ring::segment::Segment;
-use crate::select::{Expr, Judge, plan};
+use crate::select::{Expr, plan};
 use crate::time::{Timestamp, Window};
 use ahash::AHashMap;
 use std::cmp::Reverse;
@@ -29,7 +31,6 @@ const SELECTED_MAX: usize = 1024;
 const ORDER_GRANULES_MAX: usize = 512;
 
 /// What all sources of a cut share.
-#[derive(Default)]
 pub struct Budget {
     /// Bytes of granules that are held.
     pub held: usize,
@@ -45,6 +46,13 @@ pub struct Budget {
     pub disk: Disk,
     /// Who reads ahead.
     pub ahead: Ahead,
+}
+
+impl Budget {
+    /// For the packets of a selection.
+    pub fn new(expr: &Expr) -> Budget {
+        Budget { held: 0, judged: 0, read: 0, granules: 0, sources: 0, disk: Disk::default(), ahead: Ahead::new(expr) }
+    }
 }
 
 /// Who is told of granules that could not be had; they cost only themselves.
@@ -189,12 +197,12 @@ impl Source {
     }
 
     /// The time of the next packet; reads as far as it must to know it.
-    pub fn peek(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
+    pub fn peek(&mut self, judges: &mut Judges, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
         if let Some((waiting, _)) = &self.current {
             return Some(waiting.time);
         }
         if matches!(self.plan, Plan::Ordered { .. }) {
-            return self.peek_ordered(judge, budget, failed);
+            return self.peek_ordered(judges, budget, failed);
         }
         loop {
             let head = match (self.ready.front(), self.late.peek()) {
@@ -205,7 +213,7 @@ impl Source {
                 (None, None) => return None,
                 (Some(head), None) => return Some(head),
                 (Some(head), Some(low)) if head < low => return Some(head),
-                _ => self.load(judge, budget, failed),
+                _ => self.load(judges, budget, failed),
             }
         }
     }
@@ -246,7 +254,8 @@ impl Source {
             if granules.is_empty() {
                 return;
             }
-            self.queue.ask(file, granules, &mut budget.ahead);
+            let link_type = self.segment.facts().stream.link_type;
+            self.queue.ask(Asked { file, link_type, window: self.window, granules }, &mut budget.ahead);
         }
     }
 
@@ -260,14 +269,14 @@ impl Source {
     }
 
     /// Takes the next granule in, or a run of them that follow each other.
-    fn load(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
+    fn load(&mut self, judges: &mut Judges, budget: &mut Budget, failed: Failed<'_>) {
         // The first is read at once: it may hold the first packet.
         if std::mem::replace(&mut self.begun, true) {
             self.read_ahead(budget);
         }
         let (Plan::Listed(left) | Plan::Range { ahead: left, .. }) = &mut self.plan else { return };
         let many = budget.sources > RUN_SOURCES_MAX;
-        let (batch, read) = match self.queue.take(&mut budget.ahead, &mut budget.disk) {
+        let (batch, read) = match self.queue.take(&mut budget.ahead, &mut budget.disk, judges) {
             Some(taken) => taken,
             None => {
                 let file = match self.segment.packet_file() {
@@ -277,50 +286,42 @@ impl Source {
                 let granules = next_batch(left, 0, if many { 0 } else { RUN_BYTES }, Timestamp::MAX);
                 self.asked = self.asked.saturating_sub(granules.len());
                 budget.disk.look_ahead(&file, left, &mut self.asked);
-                read_now(file, granules, &mut budget.ahead, &mut budget.disk)
+                let link_type = self.segment.facts().stream.link_type;
+                let asked = Asked { file, link_type, window: self.window, granules };
+                read_now(asked, &mut budget.ahead, &mut budget.disk, judges)
             }
         };
-        self.take_in(&batch.granules, read, judge, budget, failed);
+        self.take_in(&batch, read, judges, budget, failed);
     }
 
-    /// Judges what was read.
-    fn take_in(&mut self, run: &[GranuleAt], read: Read, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) {
-        let Read { bytes, failed: bad } = read;
+    /// Takes in what was found in a batch.
+    fn take_in(&mut self, batch: &Batch, read: Read, judges: &mut Judges, budget: &mut Budget, failed: Failed<'_>) {
+        let Read { bytes, failed: bad, found } = read;
+        let run = &batch.asked.granules;
         let Some(&(unit, _)) = run.first() else { return };
-        let mut left = 0;
-        let mut matched = 0;
-        let mut at = 0;
-        let mut bad = bad.into_iter().peekable();
-        for (i, (granule, entry)) in run.iter().enumerate() {
-            let own = &bytes[at..at + entry.stored_len as usize];
-            if let Some((_, e)) = bad.next_if(|b| b.0 == i) {
-                failed(e, Some(entry));
-            } else {
-                for (place, stored) in blocks(own).enumerate() {
-                    budget.judged += 1;
-                    let time = stored.packet.time;
-                    if !self.window.contains(time) || !judge.matches(&stored.packet, stored.hint) {
-                        continue;
-                    }
-                    let waiting = Waiting { time, granule: *granule, place: place as u32, unit, offset: at + stored.offset };
-                    if self.ready.back().is_none_or(|last| *last <= waiting) {
-                        self.ready.push_back(waiting);
-                    } else {
-                        self.late.push(Reverse(waiting));
-                    }
-                    left += 1;
-                    matched += stored.block.len();
-                }
-            }
-            at += own.len();
+        let Some(found) = found.or_else(|| judges.of(self.link_type()).map(|judge| batch.find(&bytes, &bad, judge))) else {
+            return;
+        };
+        for (place, e) in bad {
+            failed(e, Some(&run[place].1));
         }
-        budget.read += at as u64;
+        let left = found.packets.len();
+        for found in &found.packets {
+            let waiting = Waiting { time: found.time, granule: found.granule, place: found.place, unit, offset: found.offset };
+            if self.ready.back().is_none_or(|last| *last <= waiting) {
+                self.ready.push_back(waiting);
+            } else {
+                self.late.push(Reverse(waiting));
+            }
+        }
+        budget.judged += found.judged;
+        budget.read += batch.len as u64;
         budget.granules += run.len() as u64;
         if left == 0 {
             return budget.ahead.give_back(bytes);
         }
         let len = bytes.len();
-        let most = if run.len() == 1 || matched >= len / 4 { HELD_BYTES_MAX } else { HELD_BYTES_MAX / 4 };
+        let most = if run.len() == 1 || found.bytes >= len / 4 { HELD_BYTES_MAX } else { HELD_BYTES_MAX / 4 };
         if budget.held + len <= most {
             budget.held += len;
             self.units.insert(unit, Unit { bytes: UnitBytes::Held(bytes), left });
@@ -369,7 +370,8 @@ impl Source {
         }
     }
 
-    fn peek_ordered(&mut self, judge: &mut Judge, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
+    fn peek_ordered(&mut self, judges: &mut Judges, budget: &mut Budget, failed: Failed<'_>) -> Option<Timestamp> {
+        let judge = judges.of(self.link_type())?;
         let Plan::Ordered { next, end, ahead, granules, used } = &mut self.plan else { return None };
         loop {
             if ahead.is_empty() {

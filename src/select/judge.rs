@@ -2,14 +2,18 @@
 
 use super::expr::{Expr, LayerExpr};
 use super::filter::{Filter, FilterError, FilterRefused};
+use super::plan::access;
 use crate::packet::{LinkType, Packet};
-use crate::wire::{Decoded, apply_hint, decode};
+use crate::ring::sealed::Access;
+use crate::wire::{Decoded, apply_hint, decode, plain_tcp4};
 
 /// A predicate, ready for the packets of one link type.
 pub struct Judge {
     node: Node,
     needs_decode: bool,
     refused: Vec<FilterRefused>,
+    /// Whatever is selected has an IPv4 address in one of these ranges, or is no plain packet.
+    ends: Option<Vec<([u8; 4], [u8; 4])>>,
     packets: Scratch,
 }
 
@@ -40,13 +44,26 @@ impl Judge {
         let mut refused = Vec::new();
         let node = compile(expr, link_type, false, &mut refused)?;
         let needs_decode = asks_headers(&node);
-        Ok(Judge { node, needs_decode, refused, packets: Scratch { link_type, decoded: Decoded::default(), is_decoded: false } })
+        let ends = ends(expr);
+        Ok(Judge {
+            node,
+            needs_decode,
+            refused,
+            ends,
+            packets: Scratch { link_type, decoded: Decoded::default(), is_decoded: false },
+        })
     }
 
     /// Whether the packet is selected. `hint` is what was stored with a later fragment: the ports of its first.
     ///
     /// Window and interface are not looked at.
     pub fn matches(&mut self, packet: &Packet<'_>, hint: Option<(u16, u16)>) -> bool {
+        if let Some(ranges) = &self.ends
+            && let Some(plain) = plain_tcp4(self.packets.link_type, packet.data)
+            && !plain.iter().any(|end| ranges.iter().any(|(low, high)| (low..=high).contains(&end)))
+        {
+            return false;
+        }
         self.packets.is_decoded = false;
         holds(&self.node, packet, hint, &mut self.packets)
     }
@@ -112,6 +129,20 @@ fn compile(expr: &Expr, link_type: LinkType, negated: bool, refused: &mut Vec<Fi
             Err(other) => return Err(other),
         },
     })
+}
+
+/// Ranges of IPv4 addresses one of which every packet has that is selected for an IPv4 layer; `None` where there need be none.
+fn ends(expr: &Expr) -> Option<Vec<([u8; 4], [u8; 4])>> {
+    match expr {
+        Expr::Layer(layer) => {
+            let Access::Addresses(ranges) = access(layer) else { return None };
+            let four = |a: &[u8; 16]| [a[0], a[1], a[2], a[3]];
+            Some(ranges.iter().filter(|r| !r.2).map(|(low, high, _)| (four(low), four(high))).collect())
+        }
+        Expr::And(parts) => parts.iter().find_map(ends),
+        Expr::Or(parts) => parts.iter().map(ends).collect::<Option<Vec<_>>>().map(|all| all.concat()),
+        Expr::All | Expr::Not(_) | Expr::Vlan(_) | Expr::Filter(_) => None,
+    }
 }
 
 fn asks_headers(node: &Node) -> bool {

@@ -13,6 +13,7 @@ mod ip;
 mod key;
 mod layer;
 mod link;
+mod plain;
 pub mod protocol;
 mod tunnel;
 
@@ -28,6 +29,7 @@ pub use layer::{
     Decoded, EXTENSIONS_MAX, Fragment, HEADERS_MAX, LABELS_MAX, LAYERS_MAX, Layer, LayerKind, PortPair, TAGS_MAX, VlanTags,
 };
 pub use link::plannable;
+pub use plain::plain_tcp4;
 pub use protocol::{protocol_name, protocol_number};
 
 use crate::packet::LinkType;
