@@ -10,6 +10,7 @@ cut() { "$@" "$taploop" cut "${AROUND[@]}" -w "$out" --data "$data"; }
 import() { # import FOLDER FILE OPTIONS...
     say "importing ${*:2}"
     run "$taploop" import --data "$work/$1" "${@:3}" "$work/$2"
+    sync # or the kernel writes back what was imported while a cut is measured
 }
 
 traffic "$GIB" "$work/big.pcap"

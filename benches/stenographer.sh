@@ -2,8 +2,8 @@
 # One host's packets out of stenographer and out of Taploop, on the same traffic. Needs root: stenographer records what it sees, so the traffic
 # is sent past it in two network namespaces of our own, and asked for over HTTPS on loopback inside one of them.
 # Installs what it lacks (Debian packages stenographer, tcpreplay, iproute2, curl, openssl).
-# HOST_PACKETS: how many packets the host has (8,000). The traffic is 2.3 GiB unless GIB says otherwise.
-GIB=${GIB:-2.3}
+# HOST_PACKETS: how many packets the host has (2,000). The traffic is 1 GiB unless GIB says otherwise.
+GIB=${GIB:-1}
 source "$(dirname "$0")/lib.sh"
 ((EUID == 0)) || { echo "bench: stenographer.sh needs root" >&2; exit 1; }
 dev/setup.sh build bench stenographer
@@ -20,7 +20,7 @@ stop_all() {
 }
 trap stop_all EXIT
 
-traffic "$GIB" "$work/t.pcap" --host-packets "${HOST_PACKETS:-8000}"
+traffic "$GIB" "$work/t.pcap" --host-packets "${HOST_PACKETS:-2000}"
 
 ip netns add $gen
 ip netns add $rec
@@ -82,6 +82,7 @@ theirs=$(packets_in "$work/steno.pcap")
 peer=$(printf '%s\n' "${total[@]}" | median) peer_first=$(printf '%s\n' "${first[@]}" | median)
 
 run "$taploop" import --data "$work/data" "$work/t.pcap"
+sync # or the kernel writes back what was imported while the cut is measured
 medians "$taploop" --version
 start=$took
 run "$taploop" cut --data "$work/data" --ip 10.77.0.1 -w "$work/ours.pcapng"
