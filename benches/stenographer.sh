@@ -11,9 +11,15 @@ PATH=$PATH:/usr/sbin
 MBPS=${MBPS:-400}
 gen=taploop-bench-gen rec=taploop-bench-rec
 pids=()
-stop_all() {
+stop_recording() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
     wait 2>/dev/null || true
+    # What records is a child of stenographer, and outlives it.
+    ip netns pids $rec 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+    pids=()
+}
+stop_all() {
+    stop_recording
     ip netns del $gen 2>/dev/null || true
     ip netns del $rec 2>/dev/null || true
     cleanup
@@ -80,6 +86,7 @@ for ((i = 0; i < RUNS; i++)); do
 done
 theirs=$(packets_in "$work/steno.pcap")
 peer=$(printf '%s\n' "${total[@]}" | median) peer_first=$(printf '%s\n' "${first[@]}" | median)
+stop_recording # it writes on the same disk
 
 run "$taploop" import --data "$work/data" "$work/t.pcap"
 sync # or the kernel writes back what was imported while the cut is measured
@@ -93,4 +100,5 @@ machine
 row "all packets of one host, warm ($ours packets); stenographer over HTTPS ($theirs packets), first byte $(ms "$peer_first"); whole process" \
     "$(ms "$took")" "$(ms "$peer")" "$(ratio "$peer" "$took")" ""
 row "the same, start-up apart" "$(ms $((took > start ? took - start : 1)))" "$(ms "$peer")" "$(ratio "$peer" $((took > start ? took - start : 1)))" "5 at least"
+rm -f "$out"
 stats "Taploop's part" "$taploop" cut --data "$work/data" --ip 10.77.0.1 -w "$work/ours.pcapng" --stats

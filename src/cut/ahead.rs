@@ -91,9 +91,10 @@ fn elsewhere(name: &str, work: impl FnOnce() + Send + 'static) -> Option<JoinHan
     let (starter, is_there) = (thread::current(), Arc::new(AtomicBool::new(false)));
     let told = is_there.clone();
     let started = Builder::new().name(name.into()).spawn(move || {
-        let _ = sched_setaffinity(None, &others); // or it works where it is
+        // The other processor may take long to wake: the one who rests goes on meanwhile.
         told.store(true, Ordering::Release);
         starter.unpark();
+        let _ = sched_setaffinity(None, &others); // or it works where it is
         work();
     });
     // It may be here, and come to move only while this thread rests.
