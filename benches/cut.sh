@@ -110,6 +110,7 @@ writer=$!
 exec 9>"$work/more"
 head -c $((GROWING_MIB << 20)) "$work/big.pcap" >&9
 sleep 2
+sync
 data=$work/growing
 log_file=$(find "$work/growing" -name '*.log' | tail -n 1)
 packet_file=$(dirname "$(dirname "$log_file")")/$(basename "$log_file" .log).pcapng
