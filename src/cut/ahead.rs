@@ -110,6 +110,8 @@ pub struct Ahead {
     expr: Arc<Expr>,
     waiting: Arc<Waiting>,
     thread: Option<JoinHandle<()>>,
+    /// It was tried to start it, which is not tried again.
+    is_tried: bool,
     /// Bytes that were asked for and not taken yet.
     bytes: usize,
     spare: Vec<Vec<u8>>,
@@ -119,7 +121,15 @@ pub struct Ahead {
 impl Ahead {
     /// For the packets of a selection.
     pub fn new(expr: &Expr) -> Ahead {
-        Ahead { expr: Arc::new(expr.clone()), waiting: Arc::default(), thread: None, bytes: 0, spare: Vec::new(), spare_bytes: 0 }
+        Ahead {
+            expr: Arc::new(expr.clone()),
+            waiting: Arc::default(),
+            thread: None,
+            is_tried: false,
+            bytes: 0,
+            spare: Vec::new(),
+            spare_bytes: 0,
+        }
     }
 
     /// Whether it is worth while to ask for more now, of a source that has so many granules left.
@@ -162,7 +172,7 @@ impl Ahead {
             self.waiting.more.notify_one();
         }
         drop(batches);
-        if self.thread.is_none() {
+        if !std::mem::replace(&mut self.is_tried, true) {
             let (waiting, mut judges) = (self.waiting.clone(), Judges::new(self.expr.clone()));
             // Without a second thread the first does all of it.
             self.thread = elsewhere("read ahead", move || waiting.read_all(&mut judges));
@@ -259,6 +269,14 @@ mod tests {
         (bytes, all)
     }
 
+    /// A file stays readable when its name is gone.
+    fn on_disk(bytes: &[u8]) -> PacketFile {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("packets");
+        fs::write(&path, bytes).unwrap();
+        PacketFile::open(&path).unwrap()
+    }
+
     fn begin() -> (Ahead, Disk, Judges) {
         let judges = Judges::new(Arc::new(Expr::All));
         (Ahead::new(&Expr::All), Disk::default(), judges)
@@ -271,11 +289,8 @@ mod tests {
 
     #[test]
     fn batches_come_back_in_order_however_many_sources_ask() {
-        let dir = tempfile::tempdir().unwrap();
         let (bytes, all) = granules(240);
-        let path = dir.path().join("packets");
-        fs::write(&path, bytes).unwrap();
-        let file = PacketFile::open(&path).unwrap();
+        let file = on_disk(&bytes);
         let (mut ahead, mut disk, mut judges) = begin();
         let mut queues = [Queue::default(), Queue::default(), Queue::default()];
         let mut want = Vec::new();
@@ -302,13 +317,10 @@ mod tests {
 
     #[test]
     fn a_file_that_was_cut_off_or_changed_loses_only_the_granules_concerned() {
-        let dir = tempfile::tempdir().unwrap();
         let (mut bytes, all) = granules(6);
         bytes[5000] ^= 1;
         bytes.truncate(all[5].1.stored_offset as usize + 100);
-        let path = dir.path().join("packets");
-        fs::write(&path, bytes).unwrap();
-        let file = PacketFile::open(&path).unwrap();
+        let file = on_disk(&bytes);
         let (mut ahead, mut disk, mut judges) = begin();
         for threaded in [false, true] {
             let (_, read) = if threaded {
@@ -329,11 +341,8 @@ mod tests {
 
     #[test]
     fn without_a_second_thread_the_first_reads_all() {
-        let dir = tempfile::tempdir().unwrap();
         let (bytes, all) = granules(20);
-        let path = dir.path().join("packets");
-        fs::write(&path, bytes).unwrap();
-        let file = PacketFile::open(&path).unwrap();
+        let file = on_disk(&bytes);
         let (mut ahead, mut disk, mut judges) = begin();
         let mut queue = Queue::default();
         queue.ask(asked(&file, &all[..10]), &mut ahead);
