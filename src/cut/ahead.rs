@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
-use std::time::Duration;
 
 /// Bytes of granules that are read ahead of their turn, all sources of a cut together.
 const AHEAD_BYTES_MAX: usize = 512 << 10;
