@@ -39,6 +39,8 @@ format:
 lint: setup
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	cargo clippy --locked --all-targets -- -D warnings
+	# The fuzz targets are a package of their own, which nothing else here builds.
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 
 docs: setup
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
