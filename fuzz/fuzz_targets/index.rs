@@ -61,7 +61,7 @@ fn sum_granule(entry: &mut [u8], base: usize, packets: &[u8]) {
     }
 }
 
-fn sum_index(index: &mut Vec<u8>, packets: &[u8]) {
+fn sum_index(index: &mut [u8], packets: &[u8]) {
     let Some(end) = index.len().checked_sub(FOOTER) else { return };
     let granules = u32_at(index, end + 56).min(end / 32);
     let first_page = end.min(4092) / 32;
