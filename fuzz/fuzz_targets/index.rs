@@ -24,6 +24,9 @@ const SELECTIONS: [&str; 6] = [
 ];
 
 const FOOTER: usize = 384;
+/// Bytes of a granule's entry in an index and in a log.
+const GRANULE: usize = 16;
+const LOG_GRANULE: usize = 20;
 const ENTRIES_AT: usize = 4096;
 const STATES_AT: [usize; 2] = [1024, 2048];
 
@@ -53,20 +56,20 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Puts a granule entry's checksum right.
-fn sum_granule(entry: &mut [u8], base: usize, packets: &[u8]) {
-    let at = base + u32_at(entry, 6);
-    let len = u32_at(entry, 12) & 0x0fff_ffff;
-    if let Some(stored) = packets.get(at..at.saturating_add(len)) {
-        entry[16..20].copy_from_slice(&crc32c::crc32c(stored).to_le_bytes());
+fn sum_granule(entry: &mut [u8], stored: Option<&[u8]>) {
+    if let Some(stored) = stored {
+        entry[4..8].copy_from_slice(&crc32c::crc32c(stored).to_le_bytes());
     }
 }
 
 fn sum_index(index: &mut [u8], packets: &[u8]) {
     let Some(end) = index.len().checked_sub(FOOTER) else { return };
-    let granules = u32_at(index, end + 56).min(end / 32);
-    let first_page = end.min(4092) / 32;
-    for i in 0..granules.min(first_page) {
-        sum_granule(&mut index[32 * i..32 * i + 32], 0, packets);
+    let granules = u32_at(index, end + 56).min(end / GRANULE);
+    // Their table is the first, and those on its first page will do.
+    let first_page = end.min(4092) / GRANULE;
+    for i in 0..granules.min(first_page.saturating_sub(1)) {
+        let [from, to] = [i, i + 1].map(|i| 4 * u32_at(index, GRANULE * i));
+        sum_granule(&mut index[GRANULE * i..GRANULE * (i + 1)], packets.get(from..to));
     }
     for (n, page) in index[..end].chunks_mut(4096).enumerate().filter(|(_, p)| p.len() > 4) {
         let payload = page.len() - 4;
@@ -85,12 +88,12 @@ fn sum_log(log: &mut [u8], packets: &[u8]) {
     while at + 16 <= log.len() {
         let len = u32_at(log, at);
         let Some(content) = log.get_mut(at + 16..at.saturating_add(16).saturating_add(len)) else { return };
-        let granules = u32_at(content, 8).min(content.len().saturating_sub(56) / 32);
-        let block = base;
-        for i in 0..granules {
-            let entry = &mut content[56 + 32 * i..88 + 32 * i];
-            sum_granule(entry, block, packets);
-            base += u32_at(entry, 12) & 0x0fff_ffff;
+        let granules = u32_at(content, 8).min(content.len().saturating_sub(56) / LOG_GRANULE);
+        let entries = content.get_mut(56..).unwrap_or_default();
+        for entry in entries.chunks_exact_mut(LOG_GRANULE).take(granules) {
+            let end = base + (u32_at(entry, 0) & 0x0fff_ffff);
+            sum_granule(entry, packets.get(base..end));
+            base = end;
         }
         log[at + 4..at + 8].copy_from_slice(&number.to_le_bytes());
         let crc = crc32c::crc32c_append(crc32c::crc32c(&log[at..at + 8]), &log[at + 16..at + 16 + len]);
