@@ -79,6 +79,16 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+/// RFC 3339.
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        let ns = u64::try_from(time.as_nanosecond()).map_err(serde::de::Error::custom)?;
+        Ok(Timestamp(ns))
+    }
+}
+
 /// A half-open stretch of time, `[from, to)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Window {

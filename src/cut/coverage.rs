@@ -24,6 +24,8 @@ pub enum ReasonKind {
     Filtered,
     /// Packets were dropped before they reached the ring.
     KernelDrops,
+    /// Packets were captured and could not be written.
+    RecorderDrops,
     /// A segment was dropped while it was read.
     DroppedDuringCut,
     /// Bytes are not those that were written.
@@ -285,17 +287,22 @@ impl Coverage {
                 }
             };
             for note in notes {
-                let NoteKind::Drops { os, interface } = note.kind else { continue };
+                let Some(lost) = note.kind.lost().filter(|&n| n > 0) else { continue };
                 if let Some(part) = note.window.intersect(window) {
-                    let lost = os.saturating_add(interface);
                     drops = lost.saturating_add(drops);
+                    let unrecorded = matches!(note.kind, NoteKind::Unrecorded { .. });
+                    let (reason, why) = if unrecorded {
+                        (ReasonKind::RecorderDrops, "captured and could not be written")
+                    } else {
+                        (ReasonKind::KernelDrops, "dropped before they were recorded")
+                    };
                     self.add(Reason {
-                        reason: ReasonKind::KernelDrops,
+                        reason,
                         interface: ring.interface().to_string(),
                         from: Some(part.from).filter(|t| *t != Timestamp::ZERO),
                         to: Some(part.to).filter(|t| *t != Timestamp::MAX),
                         bytes: None,
-                        detail: format!("{lost} packets were dropped before they were recorded"),
+                        detail: format!("{lost} packets were {why}"),
                     });
                 }
             }

@@ -178,7 +178,7 @@ pub(super) fn flows_up_to(data: &DataDir, selection: &Selection, most: usize) ->
             let Some((key, direction)) = FlowKey::of(layer).filter(|(k, _)| is_flow(k) && !seen.contains(k)) else { continue };
             seen.push(key);
             let mut one = FlowStats::EMPTY;
-            one.count(taken.packet, direction);
+            one.count(taken.packet.time, taken.packet.original_length, direction);
             counted.add(taken.ring, key, &one);
         }
         ControlFlow::Continue(())

@@ -117,27 +117,66 @@ pub fn interface_description(out: &mut Vec<u8>, link_type: LinkType, name: Optio
     block(out, INTERFACE_DESCRIPTION, &body, &all);
 }
 
-/// Appends an enhanced packet block.
-pub fn enhanced_packet(out: &mut Vec<u8>, interface: u32, packet: &Packet<'_>) {
+fn enhanced_packet_head(interface: u32, packet: &Packet<'_>, total: usize) -> [u8; ENHANCED_PACKET_HEAD] {
     let ns = packet.time.as_nanos();
-    let caplen = packet.data.len();
-    let end = if packet.options.is_empty() { 0 } else { 4 };
-    let total = ENHANCED_PACKET_HEAD + padded(caplen) + packet.options.len() + end + 4;
     let mut head = [0; ENHANCED_PACKET_HEAD];
     head[..4].copy_from_slice(&ENHANCED_PACKET.to_le_bytes());
     head[4..8].copy_from_slice(&(total as u32).to_le_bytes());
     head[8..12].copy_from_slice(&interface.to_le_bytes());
     head[12..16].copy_from_slice(&((ns >> 32) as u32).to_le_bytes());
     head[16..20].copy_from_slice(&(ns as u32).to_le_bytes());
-    head[20..24].copy_from_slice(&(caplen as u32).to_le_bytes());
+    head[20..24].copy_from_slice(&(packet.data.len() as u32).to_le_bytes());
     head[24..28].copy_from_slice(&packet.original_length.to_le_bytes());
+    head
+}
+
+/// Bytes of an enhanced packet block.
+pub fn enhanced_packet_len(packet: &Packet<'_>) -> usize {
+    let end = if packet.options.is_empty() { 0 } else { 4 };
+    ENHANCED_PACKET_HEAD + padded(packet.data.len()) + packet.options.len() + end + 4
+}
+
+/// Fills `to`, which has [`enhanced_packet_len`] bytes, with an enhanced packet block.
+pub fn put_enhanced_packet(to: &mut [u8], interface: u32, packet: &Packet<'_>) {
+    let total = to.len();
+    let (head, rest) = to.split_at_mut(ENHANCED_PACKET_HEAD);
+    head.copy_from_slice(&enhanced_packet_head(interface, packet, total));
+    let (data, rest) = rest.split_at_mut(packet.data.len());
+    data.copy_from_slice(packet.data);
+    let (padding, rest) = rest.split_at_mut(padded(packet.data.len()) - packet.data.len());
+    padding.fill(0);
+    let (options, rest) = rest.split_at_mut(packet.options.len());
+    options.copy_from_slice(packet.options);
+    let (end, last) = rest.split_at_mut(rest.len() - 4);
+    end.fill(0);
+    last.copy_from_slice(&(total as u32).to_le_bytes());
+}
+
+/// Appends an enhanced packet block.
+pub fn enhanced_packet(out: &mut Vec<u8>, interface: u32, packet: &Packet<'_>) {
+    let caplen = packet.data.len();
+    let end = if packet.options.is_empty() { 0 } else { 4 };
+    let total = enhanced_packet_len(packet);
     out.reserve(total);
-    out.extend_from_slice(&head);
+    out.extend_from_slice(&enhanced_packet_head(interface, packet, total));
     out.extend_from_slice(packet.data);
     out.extend_from_slice(&[0; 3][..padded(caplen) - caplen]);
     out.extend_from_slice(packet.options);
     out.extend_from_slice(&[0; 4][..end]);
     out.extend_from_slice(&(total as u32).to_le_bytes());
+}
+
+/// The fewest bytes of a [`padding`] block.
+pub const PADDING_MIN: usize = 16;
+
+/// Fills `to`, at least [`PADDING_MIN`] bytes and a multiple of four, with a custom block that says nothing and is not to be copied.
+pub fn padding(to: &mut [u8], enterprise: u32) {
+    let len = to.len();
+    to.fill(0);
+    to[..4].copy_from_slice(&CUSTOM_NO_COPY.to_le_bytes());
+    to[4..8].copy_from_slice(&(len as u32).to_le_bytes());
+    to[8..12].copy_from_slice(&enterprise.to_le_bytes());
+    to[len - 4..].copy_from_slice(&(len as u32).to_le_bytes());
 }
 
 /// Appends an interface statistics block of `time`.

@@ -236,6 +236,13 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// Like [`replace_file`], but after a power loss the old one, or none, may be there.
+pub fn replace_quickly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, path)
+}
+
 /// Like [`replace_file`], but a file that is there already stays.
 fn write_whole_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -259,6 +266,11 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let s = rustix::fs::statvfs(path).ok()?;
     Some(s.f_bavail * s.f_frsize)
+}
+
+/// Bytes of a folder's file system, where that is known.
+pub fn space(path: &Path) -> Option<u64> {
+    rustix::fs::statvfs(path).ok().map(|s| s.f_blocks.saturating_mul(s.f_frsize))
 }
 
 /// Whether there is nothing in it, or nothing but the mark that somebody else is just making.

@@ -1,24 +1,27 @@
 //! The disk side of a ring: one thread writes and publishes blocks, another seals, syncs and drops.
 
+use super::aligned::PAGE;
 use super::data::sync_folder;
 use super::draft::{Block, FlowStats, SegmentDraft};
 use super::facts::SegmentFacts;
 use super::hint::ENTERPRISE_NUMBER;
 use super::ids::{SegmentId, SensorId, StreamId};
+use super::join::join_small_granules;
 use super::log::{self, LogState, STATE_AT, STATE_LEN};
 use super::note::NoteKind;
 use super::paths::{OPEN_FOLDER, data_path, index_path, log_path, new_index_path};
 use super::retention::{FullDisk, is_full, keep_limits, make_room, room_of, with_room};
 use super::seal::{Sealing, write_index};
 use super::shared::{DiskError, Growing, Pressed, Shared, Unsealed, at, lock};
-use super::writer::Job;
-use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY};
+use super::writer::{BLOCKS_QUEUED_MAX, Job};
+use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY, PADDING_MIN, padding};
 use crate::time::{Timestamp, Window};
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -28,6 +31,8 @@ use std::time::{Duration, Instant};
 const COMMIT_SEGMENTS: usize = 64;
 /// How long sealed segments and published blocks wait at most to be made last.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// Blocks of a live stream that have so many bytes are written past the page cache.
+const DIRECT_BYTES_MIN: usize = 128 << 10;
 /// Segments that may wait to be sealed.
 pub(super) const SEALS_QUEUED_MAX: usize = 2;
 /// First bytes, after the enterprise number, of the option that names a segment in its section header.
@@ -48,6 +53,8 @@ pub(super) struct ToSeal {
 struct Open {
     draft: SegmentDraft,
     files: Arc<Growing>,
+    /// The packet file, to be written past the page cache.
+    direct: Option<File>,
     log_len: u64,
     records: u32,
     state: u64,
@@ -79,10 +86,11 @@ pub(super) fn write_blocks(
                 let Some(segment) = open.get_mut(&id) else { continue };
                 publish(shared, segment, &mut block, &mut record, opened)?;
                 let mut spare = lock(spare);
-                if spare.len() < 8 {
+                if spare.len() < BLOCKS_QUEUED_MAX {
                     spare.push(block);
                 }
             }
+            Job::ClockSet => *lock(&shared.clock_set) = Some(Instant::now()),
             Job::State { id, complete_to, captured } => {
                 let Some(segment) = open.get_mut(&id) else { continue };
                 complete.insert(segment.draft.stream, complete_to);
@@ -96,7 +104,8 @@ pub(super) fn write_blocks(
                 let Some(mut segment) = open.remove(&id) else { continue };
                 segment.draft.captured = captured.or(segment.draft.captured);
                 lock(&shared.growing).remove(&id);
-                let Open { draft, files, .. } = segment;
+                let Open { mut draft, files, .. } = segment;
+                join_small_granules(&mut draft);
                 if let Some(unsealed) = lock(&shared.unsealed).get_mut(&id) {
                     unsealed.room = draft.data_len + index_most(&draft);
                 }
@@ -162,18 +171,52 @@ fn open_segment(
     lock(&shared.unsealed).insert(id, Unsealed { room: room_of(reserve), packets: 0 });
     let files = Arc::new(Growing { data: Arc::new(data), log, records: Mutex::default() });
     lock(&shared.growing).insert(id, files.clone());
-    Ok(Open { draft, files, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
+    let direct = if imported { None } else { open_direct(&data_path) };
+    Ok(Open { draft, files, direct, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
+}
+
+/// What is recorded live is mostly never read again: it does not push what others work with out of the page cache, and costs less there.
+fn open_direct(path: &Path) -> Option<File> {
+    OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits() as i32).open(path).ok()
+}
+
+/// Lets the last granule of a block end with padding, so that what follows begins on a page's edge.
+fn pad(block: &mut Block, start: u64) {
+    let Some(last) = block.granules.last_mut() else { return };
+    let over = (start + block.data.len() as u64) as usize % PAGE;
+    let missing = match (PAGE - over) % PAGE {
+        0 => return,
+        n if n < PADDING_MIN => n + PAGE,
+        n => n,
+    };
+    padding(block.data.grow(missing), ENTERPRISE_NUMBER);
+    last.stored_len += missing as u32;
+}
+
+fn write_packets(segment: &mut Open, block: &Block) -> io::Result<()> {
+    let at = segment.draft.data_len;
+    let is_even = at.is_multiple_of(PAGE as u64) && block.data.len().is_multiple_of(PAGE) && !block.data.is_empty();
+    if let Some(direct) = segment.direct.as_ref().filter(|_| is_even) {
+        match direct.write_all_at(&block.data, at) {
+            // Not on this file system, for all that it was opened.
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => segment.direct = None,
+            written => return written,
+        }
+    }
+    segment.files.data.write_all_at(&block.data, at)
 }
 
 fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut Vec<u8>, open: usize) -> Result<(), DiskError> {
+    if segment.direct.is_some() && block.data.len() >= DIRECT_BYTES_MIN {
+        pad(block, segment.draft.data_len);
+    }
     for granule in &mut block.granules {
         let start = granule.stored_offset as usize;
         granule.crc = crc32c::crc32c(&block.data[start..start + granule.stored_len as usize]);
     }
     let id = segment.draft.id;
     let (data_path, log_path) = (data_path(&shared.ring, id), log_path(&shared.ring, id));
-    let write = || segment.files.data.write_all_at(&block.data, segment.draft.data_len);
-    with_room(shared, &data_path, block.data.len() as u64, open, write)?;
+    with_room(shared, &data_path, block.data.len() as u64, open, || write_packets(segment, block))?;
     record.clear();
     log::put_record(record, segment.records, block);
     with_room(shared, &log_path, record.len() as u64, open, || {
@@ -324,7 +367,12 @@ fn commit(shared: &Shared, waiting: &mut Vec<Sealed>) -> Result<(), DiskError> {
             }
         }
     }
-    for (facts, ..) in waiting.drain(..) {
+    for (facts, data, index) in waiting.drain(..) {
+        if !facts.has(SegmentFacts::IMPORTED) {
+            for file in [&*data, &index] {
+                let _ = fadvise(file, 0, None, Advice::DontNeed); // a hint: it may stay
+            }
+        }
         lock(&shared.unsealed).remove(&facts.id);
         let log = log_path(ring, facts.id);
         fs::remove_file(&log).map_err(at(&log))?;
@@ -338,19 +386,25 @@ pub(super) fn put_statistics(out: &mut Vec<u8>, draft: &SegmentDraft) {
     let first = if draft.first == Timestamp::MAX { Timestamp::ZERO } else { draft.first };
     block::time_option(&mut options, block::ISB_STARTTIME, first);
     block::time_option(&mut options, block::ISB_ENDTIME, draft.high);
-    let (mut os, mut interface) = (0, 0);
+    let (mut os, mut interface, mut unrecorded) = (0_u64, 0_u64, 0_u64);
     for note in &draft.notes {
-        if let NoteKind::Drops { os: o, interface: i } = note.kind {
-            os = o.saturating_add(os);
-            interface = i.saturating_add(interface);
+        match note.kind {
+            NoteKind::Drops { os: o, interface: i } => {
+                os = o.saturating_add(os);
+                interface = i.saturating_add(interface);
+            }
+            NoteKind::Unrecorded { packets } => unrecorded = unrecorded.saturating_add(packets),
+            _ => {}
         }
     }
     let counters = [
-        (block::ISB_IFRECV, draft.packets.saturating_add(os).saturating_add(interface)),
+        (block::ISB_IFRECV, draft.packets.saturating_add(draft.drops())),
         (block::ISB_IFDROP, interface),
         (block::ISB_OSDROP, os),
+        // What was captured and not written was not delivered.
+        (block::ISB_USRDELIV, draft.packets),
     ];
-    for (code, value) in counters {
+    for (code, value) in counters.into_iter().filter(|c| c.0 != block::ISB_USRDELIV || unrecorded > 0) {
         block::option(&mut options, code, &value.to_le_bytes());
     }
     block::interface_statistics(out, 0, draft.high, &options);

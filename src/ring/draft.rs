@@ -1,5 +1,6 @@
 //! A segment's index while it grows: what the writer collects, what a reader learns from the published records, and what sealing sorts.
 
+use super::aligned::AlignedBuffer;
 use super::granule::GranuleEntry;
 use super::ids::{SectionId, SegmentId, SensorId, StreamId};
 use super::note::{NOTES_MAX, Note, NoteKind};
@@ -43,13 +44,13 @@ impl FlowStats {
     /// No packet yet.
     pub const EMPTY: FlowStats = FlowStats { first: Timestamp::MAX, last: Timestamp::ZERO, packets: [0; 2], bytes: [0; 2] };
 
-    /// Counts a packet.
-    pub fn count(&mut self, packet: &Packet<'_>, direction: Direction) {
+    /// Counts a packet of so many bytes on the wire.
+    pub fn count(&mut self, time: Timestamp, length: u32, direction: Direction) {
         let way = usize::from(direction == Direction::BToA);
-        self.first = self.first.min(packet.time);
-        self.last = self.last.max(packet.time);
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
         self.packets[way] += 1;
-        self.bytes[way] += u64::from(packet.original_length);
+        self.bytes[way] += u64::from(length);
     }
 
     /// Adds what another stretch of the same flow amounts to.
@@ -67,7 +68,7 @@ impl FlowStats {
 #[derive(Clone, Debug, Default)]
 pub struct Block {
     /// The packets, as pcapng blocks.
-    pub data: Vec<u8>,
+    pub data: AlignedBuffer,
     /// The granules in it.
     pub granules: Vec<GranuleEntry>,
     /// For each granule, how many of `numbers` are its.
@@ -250,6 +251,9 @@ impl SegmentDraft {
                 *os = os.saturating_add(more);
                 *interface = interface.saturating_add(more_interface);
             }
+            if let (NoteKind::Unrecorded { packets }, NoteKind::Unrecorded { packets: more }) = (&mut last.kind, note.kind) {
+                *packets = packets.saturating_add(more);
+            }
         }
     }
 
@@ -265,10 +269,9 @@ impl SegmentDraft {
         if number.is_ip6() { &self.keys6[number.index()] } else { &self.keys4[number.index()] }
     }
 
-    /// Dropped packets in all notes.
+    /// Packets that are not there, in all notes.
     pub fn drops(&self) -> u64 {
-        let of = |n: &Note| if let NoteKind::Drops { os, interface } = n.kind { os.saturating_add(interface) } else { 0 };
-        self.notes.iter().map(of).fold(0, u64::saturating_add)
+        self.notes.iter().filter_map(|n| n.kind.lost()).fold(0, u64::saturating_add)
     }
 }
 

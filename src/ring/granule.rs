@@ -9,7 +9,9 @@ use crate::time::Timestamp;
 /// A granule is closed as soon as its packets have so many captured bytes, of which its entry in the table is then less than 0.4 %.
 const CAPTURED_MIN: usize = 4 * 1024;
 /// It is closed before the block that would take it past this many bytes. A larger packet is a granule of its own.
-const GRANULE_BYTES_MAX: usize = 16 * 1024;
+pub const GRANULE_BYTES_MAX: usize = 16 * 1024;
+/// One of fewer bytes than this is worth joining with the next: it was ended because it was published.
+pub const SMALL_GRANULE: usize = CAPTURED_MIN;
 /// Bytes of one granule, at most.
 pub const STORED_LEN_MAX: u64 = (1 << 28) - 4;
 

@@ -3,6 +3,7 @@
 //! The header holds what never changes, and twice the state that is renewed in place (`complete_to`); a reader takes the newer copy whose
 //! checksum holds. A record that is not whole, or not the next in order, means "not yet".
 
+use super::aligned::AlignedBuffer;
 use super::bytes::{array16_at, u16_at, u32_at, u64_at};
 use super::draft::{Block, FlowNumber, SegmentDraft};
 use super::granule::{GranuleEntry, LOG_GRANULE_LEN};
@@ -249,7 +250,7 @@ fn take_record(bytes: &[u8], sequence: u32) -> Option<(Block, usize)> {
         granule
     };
     let block = Block {
-        data: Vec::new(),
+        data: AlignedBuffer::default(),
         granules: part(granules, LOG_GRANULE_LEN).map(&mut granule).collect(),
         counts: part(granules, 4).map(|b| u32_at(b, 0)).collect(),
         numbers: part(numbers, 4).map(|b| FlowNumber(u32_at(b, 0))).collect(),

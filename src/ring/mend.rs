@@ -4,6 +4,7 @@ use super::disk::ToSeal;
 use super::draft::{Block, FlowStats, SegmentDraft, vouched};
 use super::granule::{Codec, GranuleEntry, STORED_LEN_MAX, ends_before};
 use super::ids::{SectionId, SegmentId};
+use super::join::join_small_granules;
 use super::log;
 use super::paths::{data_path, segment_of};
 use super::scan::{StoredPacket, blocks};
@@ -125,6 +126,7 @@ pub(super) fn rebuild(
         };
         rebuilt.add_granule(&granule, &[], tail.section);
     }
+    join_small_granules(&mut rebuilt.draft);
     let (stats4, stats6) = rebuilt.tallies.take();
     Ok((rebuilt.draft, stats4, stats6))
 }
@@ -164,6 +166,7 @@ impl Rebuilt {
             entry.high = entry.high.max(packet.packet.time);
             self.add_packet(&mut block, &packet);
         }
+        self.tallies.count(self.draft.granules.len() as u32, &mut block);
         if bytes.is_empty() {
             // Whatever is asked for may have been in it: every plan reads it, and so names it.
             self.tallies.mark_unknown(self.draft.granules.len() as u32, &mut block);
@@ -215,6 +218,6 @@ impl Rebuilt {
             apply_hint(&mut self.decoded, ports);
         }
         block.count(packet, &mut self.newest);
-        self.tallies.count(&self.decoded, packet, self.draft.granules.len() as u32, block);
+        self.tallies.note(&self.decoded, packet);
     }
 }

@@ -1,5 +1,6 @@
 //! How packets rest: segments, index, publishing, sealing, recovery, retention, reading. The format's one page is `FORMAT.md`.
 
+pub mod aligned;
 mod bytes;
 pub mod catalog;
 mod catalog_check;
@@ -19,6 +20,7 @@ pub mod granule;
 pub mod hint;
 pub mod hosts;
 pub mod ids;
+mod join;
 mod lock;
 pub mod log;
 mod mend;

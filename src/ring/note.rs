@@ -21,6 +21,18 @@ pub enum NoteKind {
     },
     /// Capture ran all through: silence inside is quiet.
     Captured,
+    /// Packets that were captured and could not be written.
+    Unrecorded {
+        /// How many.
+        packets: u64,
+    },
+    /// The clock was set: capture went on, but times from here on are told by another clock.
+    ClockSet {
+        /// What it would have shown.
+        before: Timestamp,
+        /// What it showed.
+        after: Timestamp,
+    },
     /// A kind that this version does not know.
     Unknown(u32),
 }
@@ -34,12 +46,25 @@ pub struct Note {
     pub kind: NoteKind,
 }
 
+impl NoteKind {
+    /// Packets that are not there, if it speaks of such.
+    pub fn lost(&self) -> Option<u64> {
+        match *self {
+            NoteKind::Drops { os, interface } => Some(os.saturating_add(interface)),
+            NoteKind::Unrecorded { packets } => Some(packets),
+            _ => None,
+        }
+    }
+}
+
 impl Note {
     /// Appends the note's [`NOTE_LEN`] bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (kind, a, b) = match self.kind {
             NoteKind::Drops { os, interface } => (1_u32, os, interface),
             NoteKind::Captured => (2, 0, 0),
+            NoteKind::Unrecorded { packets } => (3, packets, 0),
+            NoteKind::ClockSet { before, after } => (4, before.as_nanos(), after.as_nanos()),
             NoteKind::Unknown(n) => (n, 0, 0),
         };
         out.extend_from_slice(&kind.to_le_bytes());
@@ -55,6 +80,8 @@ impl Note {
         let kind = match u32_at(bytes, 0) {
             1 => NoteKind::Drops { os: u64_at(bytes, 24), interface: u64_at(bytes, 32) },
             2 => NoteKind::Captured,
+            3 => NoteKind::Unrecorded { packets: u64_at(bytes, 24) },
+            4 => NoteKind::ClockSet { before: time(24), after: time(32) },
             n => NoteKind::Unknown(n),
         };
         Note { window: Window { from: time(8), to: time(16) }, kind }

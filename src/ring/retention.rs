@@ -128,14 +128,15 @@ pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<
     let beside = if limits.max_bytes.is_some() { bytes_beside(&shared.ring) } else { 0 };
     // Should they take most of what is allowed, dropping segments would not help.
     let beside = beside.min(limits.max_bytes.unwrap_or(u64::MAX) / 2);
-    let now = Timestamp::now();
+    let (now, clock_holds) = (Timestamp::now(), shared.clock_holds());
     let mut go = Vec::new();
     let holds = {
         let catalog = lock(&shared.catalog);
         let mut bytes = catalog.live().map(SegmentFacts::bytes).sum::<u64>() + unsealed + beside + need;
         let over = |bytes: u64| limits.max_bytes.is_some_and(|max| bytes > max);
         for facts in catalog.live() {
-            let old = limits.max_age_seconds.is_some_and(|s| now.since(facts.arrived) > s.saturating_mul(SECOND_NS));
+            let old =
+                clock_holds && limits.max_age_seconds.is_some_and(|s| now.since(facts.arrived) > s.saturating_mul(SECOND_NS));
             let reason = match limits.min_free_bytes {
                 _ if over(bytes) => Reason::MaxBytes,
                 _ if old => Reason::MaxAge,

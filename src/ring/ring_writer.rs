@@ -3,7 +3,6 @@
 use super::catalog::{CatalogError, CatalogWriter};
 use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_ring_info, write_ring_info};
 use super::disk::{SEALS_QUEUED_MAX, ToSeal, seal_segments, write_blocks};
-use super::draft::Block;
 use super::dropped::Dropped;
 use super::facts::SegmentFacts;
 use super::ids::{SectionId, SegmentId, StreamId};
@@ -16,14 +15,14 @@ use super::retention::{LimitError, no_space, segment_bytes, with_room};
 use super::sections::{self, Section};
 use super::shared::{DiskError, Shared, lock};
 use super::snapshot::{RingError, log_paths};
-use super::writer::{BLOCKS_QUEUED_MAX, Job, StreamOptions, StreamWriter};
+use super::writer::{BLOCKS_QUEUED_MAX, StreamMaker, StreamOptions, StreamWriter};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 /// Why a ring cannot be opened for writing, or could not be written.
@@ -90,9 +89,7 @@ type Worker = JoinHandle<Result<(), DiskError>>;
 /// Writes one ring. Dropping it without [`RingWriter::finish`] leaves growing segments for the next writer to mend.
 pub struct RingWriter {
     shared: Arc<Shared>,
-    jobs: SyncSender<Job>,
-    spare: Arc<Mutex<Vec<Block>>>,
-    next_id: Arc<AtomicU64>,
+    maker: StreamMaker,
     next_section: u32,
     /// Bytes of its segments when it was opened.
     held: u64,
@@ -141,6 +138,7 @@ impl RingWriter {
             first_own: SegmentId(next_id),
             pressed: Mutex::default(),
             committed: Condvar::new(),
+            clock_set: Mutex::default(),
             growing: Mutex::default(),
         });
         let (jobs, jobs_in) = sync_channel(BLOCKS_QUEUED_MAX);
@@ -166,9 +164,7 @@ impl RingWriter {
         };
         Ok(RingWriter {
             shared,
-            jobs,
-            spare,
-            next_id: Arc::new(AtomicU64::new(next_id)),
+            maker: StreamMaker { jobs, spare, next_id: Arc::new(AtomicU64::new(next_id)) },
             next_section,
             held,
             unsynced: BTreeSet::new(),
@@ -180,8 +176,12 @@ impl RingWriter {
 
     /// The writer of a stream, made when first asked for.
     pub fn stream(&mut self, stream: StreamId, options: StreamOptions) -> &mut StreamWriter {
-        let (jobs, spare, next_id) = (self.jobs.clone(), self.spare.clone(), self.next_id.clone());
-        self.streams.entry(stream).or_insert_with(|| StreamWriter::new(jobs, spare, next_id, stream, options))
+        self.streams.entry(stream).or_insert_with(|| self.maker.stream(stream, options))
+    }
+
+    /// Makes writers of streams for other threads.
+    pub fn maker(&self) -> StreamMaker {
+        self.maker.clone()
     }
 
     /// Bytes of a segment that fit the ring's limits and its disk, `asked` at most.
@@ -215,23 +215,22 @@ impl RingWriter {
         Ok(added)
     }
 
-    /// Seals everything and waits until it is on the disk; tells what was dropped on the way.
-    pub fn finish(mut self) -> Result<Dropped, RingWriteError> {
-        let ring = &self.shared.ring;
-        let synced = self.unsynced.iter().try_for_each(|&section| sections::sync(ring, section)).map_err(disk_error(ring));
-        for stream in self.streams.values_mut() {
+    /// Seals everything and waits until it is on the disk; tells what was dropped on the way. Writers of streams that were made for other
+    /// threads must be gone by then.
+    pub fn finish(self) -> Result<Dropped, RingWriteError> {
+        let RingWriter { shared, maker, unsynced, workers, mut streams, .. } = self;
+        let ring = &shared.ring;
+        let synced = unsynced.iter().try_for_each(|&section| sections::sync(ring, section)).map_err(disk_error(ring));
+        for stream in streams.values_mut() {
             // Whatever stopped the disk side is told below.
             let _ = stream.close_segment();
         }
-        self.streams.clear();
-        let (unused, _) = sync_channel(0);
-        drop(std::mem::replace(&mut self.jobs, unused));
+        drop((streams, maker));
         let mut first = synced;
-        for worker in self.workers.drain(..) {
+        for worker in workers {
             let result = worker.join().map_err(|_| RingWriteError::Panicked).and_then(|r| r.map_err(RingWriteError::from));
             first = first.and(result);
         }
-        let _ = self.spare.lock().map(|mut s| s.clear()).map_err(PoisonError::into_inner);
-        first.map(|()| std::mem::take(&mut *lock(&self.shared.dropped)))
+        first.map(|()| std::mem::take(&mut *lock(&shared.dropped)))
     }
 }

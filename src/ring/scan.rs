@@ -1,9 +1,9 @@
-//! The blocks inside a granule, which are all enhanced packet blocks of interface 0 as the ring writes them.
+//! The blocks inside a granule: enhanced packet blocks of interface 0 as the ring writes them, and padding between them.
 
 use super::bytes::u32_at;
-use super::hint::split_hint;
+use super::hint::{ENTERPRISE_NUMBER, split_hint};
 use crate::packet::Packet;
-use crate::pcap::block::{ENHANCED_PACKET, ENHANCED_PACKET_HEAD, padded};
+use crate::pcap::block::{CUSTOM_NO_COPY, ENHANCED_PACKET, ENHANCED_PACKET_HEAD, PADDING_MIN, padded};
 use crate::time::Timestamp;
 
 /// One packet of a granule.
@@ -41,12 +41,26 @@ impl<'a> Iterator for Blocks<'a> {
     type Item = StoredPacket<'a>;
 
     fn next(&mut self) -> Option<StoredPacket<'a>> {
-        let rest = self.bytes.get(self.at..)?;
+        let mut rest = self.bytes.get(self.at..)?;
+        while let Some(len) = padding_len(rest) {
+            self.at += len;
+            rest = &rest[len..];
+        }
         let packet = packet_block(rest)?;
         let offset = self.at;
         self.at += packet.block.len();
         Some(StoredPacket { offset, ..packet })
     }
+}
+
+/// Bytes of the block at the front, if it is padding: packets may follow it.
+fn padding_len(bytes: &[u8]) -> Option<usize> {
+    if u32_at(bytes, 0) != CUSTOM_NO_COPY || u32_at(bytes, 8) != ENTERPRISE_NUMBER {
+        return None;
+    }
+    let total = u32_at(bytes, 4) as usize;
+    let is_whole = total >= PADDING_MIN && total.is_multiple_of(4) && total <= bytes.len();
+    (is_whole && u32_at(bytes, total - 4) as usize == total).then_some(total)
 }
 
 /// The packet block at the front of `bytes`, if it is whole and as the ring writes it.
@@ -81,7 +95,7 @@ pub fn packet_block(bytes: &[u8]) -> Option<StoredPacket<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pcap::block::enhanced_packet;
+    use crate::pcap::block::{enhanced_packet, padding};
     use crate::ring::hint::put_hint;
     use proptest::prelude::*;
 
@@ -110,6 +124,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn padding_is_passed_over() {
+        let mut bytes = Vec::new();
+        for len in [16, 4096] {
+            let start = bytes.len();
+            bytes.resize(start + len, 1);
+            padding(&mut bytes[start..], ENTERPRISE_NUMBER);
+            enhanced_packet(&mut bytes, 0, &Packet { time: Timestamp::ZERO, original_length: 1, data: &[7], options: &[] });
+        }
+        let all: Vec<_> = blocks(&bytes).map(|b| (b.offset, b.packet.data)).collect();
+        assert_eq!(all, [(16, &[7][..]), (16 + 36 + 4096, &[7])]);
+        bytes[4] = 12;
+        assert_eq!(blocks(&bytes).count(), 0, "shorter than any");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_can_be_scanned(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -117,6 +146,10 @@ mod tests {
             let mut headed = 6_u32.to_le_bytes().to_vec();
             headed.extend(&bytes);
             let _ = packet_block(&headed);
+            headed[..4].copy_from_slice(&CUSTOM_NO_COPY.to_le_bytes());
+            headed.resize(headed.len().max(12), 0);
+            headed[8..12].copy_from_slice(&ENTERPRISE_NUMBER.to_le_bytes());
+            let _ = blocks(&headed).count();
         }
     }
 }

@@ -158,7 +158,7 @@ fn facts(sealing: &Sealing<'_>, deep: bool, index_bytes: u64) -> SegmentFacts {
     let draft = sealing.draft;
     let flag = |on: bool, bit: u32| if on { bit } else { 0 };
     // A segment without packets is found by what its notes tell of.
-    let tells = |n: &&Note| n.kind == NoteKind::Captured || draft.packets == 0;
+    let tells = |n: &&Note| n.kind == NoteKind::Captured || draft.packets == 0 && n.kind.lost().is_some();
     let captured = draft.notes.iter().filter(tells).map(|n: &Note| n.window).chain(draft.captured);
     let captured = captured
         .reduce(|a, b| Window { from: a.from.min(b.from), to: a.to.max(b.to) })

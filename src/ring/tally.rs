@@ -2,57 +2,95 @@
 
 use super::draft::{Block, FlowNumber, FlowStats, counts_as_ip6};
 use crate::packet::Packet;
-use crate::wire::{Decoded, Direction, FlowKey, LAYERS_MAX};
-use std::collections::HashMap;
+use crate::time::Timestamp;
+use crate::wire::{Decoded, Direction, FlowKey};
+use hashbrown::HashTable;
 
+/// One flow. It is all that a packet of it touches, beside its place in the table of numbers.
+#[repr(align(32))]
 struct Tally {
-    stats: FlowStats,
+    key: FlowKey,
     /// The last granule it is in.
     granule: u32,
+    stats: FlowStats,
+}
+
+/// A packet in one of its flows, to be counted.
+struct Noted {
+    key: FlowKey,
+    direction: Direction,
+    length: u32,
+    time: Timestamp,
+    hash: u64,
+    number: Option<FlowNumber>,
 }
 
 /// The flows of one segment so far.
+///
+/// Packets are noted one by one, and counted when their granule is closed: most of the work is waiting for memory, and many flows are
+/// looked up at once in the time of one.
 #[derive(Default)]
 pub(super) struct Tallies {
-    numbers: HashMap<FlowKey, FlowNumber, ahash::RandomState>,
+    /// Their numbers, found by key.
+    numbers: HashTable<FlowNumber>,
+    /// Keyed, so that nobody can make flows that collide.
+    hasher: ahash::RandomState,
     four: Vec<Tally>,
     six: Vec<Tally>,
+    noted: Vec<Noted>,
 }
 
 impl Tallies {
-    /// How many flows.
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
+    /// Whether there are so many flows. Where what is noted could make them so many, it is counted first.
+    pub(super) fn has(&mut self, flows: usize, granule: u32, block: &mut Block) -> bool {
+        if self.numbers.len() + self.noted.len() >= flows {
+            self.count(granule, block);
+        }
+        self.numbers.len() >= flows
     }
 
-    /// Counts a packet in all flows that it belongs to, one a layer, and tells the block of new ones and of those that are new in the granule.
-    pub(super) fn count(&mut self, decoded: &Decoded, packet: &Packet<'_>, granule: u32, block: &mut Block) {
-        let mut seen = [FlowNumber(u32::MAX); LAYERS_MAX];
-        let mut count = 0;
+    /// Notes a packet in all flows that it belongs to, one a layer.
+    pub(super) fn note(&mut self, decoded: &Decoded, packet: &Packet<'_>) {
+        let own = self.noted.len();
         for layer in &decoded.layers {
             let Some((key, direction)) = FlowKey::of(layer) else { continue };
-            let number = self.number(&key, block);
             // A layer that repeats an outer one's flow counts once.
-            if seen[..count].contains(&number) || count == seen.len() {
+            if self.noted[own..].iter().any(|n| n.key == key) {
                 continue;
             }
-            seen[count] = number;
-            count += 1;
-            self.add(number, direction, packet, granule, block);
+            self.note_flow(key, direction, packet);
         }
         if decoded.trailing_tags.packed() != 0 {
-            let number = self.number(&FlowKey::tagged(decoded.trailing_tags), block);
-            self.add(number, Direction::AToB, packet, granule, block);
+            self.note_flow(FlowKey::tagged(decoded.trailing_tags), Direction::AToB, packet);
         }
         if decoded.irregular {
-            let number = self.number(&FlowKey::IRREGULAR, block);
-            self.add(number, Direction::AToB, packet, granule, block);
+            self.note_flow(FlowKey::IRREGULAR, Direction::AToB, packet);
         }
+    }
+
+    fn note_flow(&mut self, key: FlowKey, direction: Direction, packet: &Packet<'_>) {
+        let hash = self.hasher.hash_one(key);
+        let (length, time) = (packet.original_length, packet.time);
+        self.noted.push(Noted { key, direction, length, time, hash, number: None });
+    }
+
+    /// Counts what was noted, all of one granule, and tells the block of new flows and of those that are in the granule.
+    pub(super) fn count(&mut self, granule: u32, block: &mut Block) {
+        let mut noted = std::mem::take(&mut self.noted);
+        for n in &mut noted {
+            n.number = self.find(n.hash, &n.key);
+        }
+        for n in &noted {
+            let number = n.number.unwrap_or_else(|| self.number(n.hash, &n.key, block));
+            self.post(number, granule, block).stats.count(n.time, n.length, n.direction);
+        }
+        noted.clear();
+        self.noted = noted;
     }
 
     /// Puts a granule of which nothing is known among those that every plan reads.
     pub(super) fn mark_unknown(&mut self, granule: u32, block: &mut Block) {
-        let number = self.number(&FlowKey::IRREGULAR, block);
+        let number = self.number(self.hasher.hash_one(FlowKey::IRREGULAR), &FlowKey::IRREGULAR, block);
         self.post(number, granule, block);
     }
 
@@ -63,24 +101,26 @@ impl Tallies {
         (stats(&mut self.four), stats(&mut self.six))
     }
 
-    fn number(&mut self, key: &FlowKey, block: &mut Block) -> FlowNumber {
-        if let Some(&number) = self.numbers.get(key) {
-            return number;
-        }
-        let (tallies, fresh, family) = if counts_as_ip6(key) {
-            (&mut self.six, &mut block.new6, FlowNumber::IP6)
-        } else {
-            (&mut self.four, &mut block.new4, 0)
-        };
-        let number = FlowNumber(tallies.len() as u32 | family);
-        tallies.push(Tally { stats: FlowStats::EMPTY, granule: u32::MAX });
-        fresh.push(*key);
-        self.numbers.insert(*key, number);
-        number
+    fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowNumber> {
+        let ip6 = counts_as_ip6(key);
+        let own = if ip6 { &self.six } else { &self.four };
+        self.numbers.find(hash, |n| n.is_ip6() == ip6 && own[n.index()].key == *key).copied()
     }
 
-    fn add(&mut self, number: FlowNumber, direction: Direction, packet: &Packet<'_>, granule: u32, block: &mut Block) {
-        self.post(number, granule, block).stats.count(packet, direction);
+    fn number(&mut self, hash: u64, key: &FlowKey, block: &mut Block) -> FlowNumber {
+        if let Some(number) = self.find(hash, key) {
+            return number;
+        }
+        let ip6 = counts_as_ip6(key);
+        let (own, fresh, family) =
+            if ip6 { (&mut self.six, &mut block.new6, FlowNumber::IP6) } else { (&mut self.four, &mut block.new4, 0) };
+        let number = FlowNumber(own.len() as u32 | family);
+        own.push(Tally { key: *key, granule: u32::MAX, stats: FlowStats::EMPTY });
+        fresh.push(*key);
+        let (four, six, hasher) = (&self.four, &self.six, &self.hasher);
+        let key_of = |n: &FlowNumber| if n.is_ip6() { &six[n.index()].key } else { &four[n.index()].key };
+        self.numbers.insert_unique(hash, number, |n| hasher.hash_one(key_of(n)));
+        number
     }
 
     fn post(&mut self, number: FlowNumber, granule: u32, block: &mut Block) -> &mut Tally {

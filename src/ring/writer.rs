@@ -4,10 +4,10 @@ use super::draft::{Block, FlowStats, vouched};
 use super::granule::{Codec, GranuleEntry, ends_before};
 use super::hint::{put_hint, without_hints};
 use super::ids::{SectionId, SegmentId, StreamId};
-use super::note::Note;
+use super::note::{Note, NoteKind};
 use super::tally::Tallies;
 use crate::packet::Packet;
-use crate::pcap::block::{ENHANCED_PACKET_HEAD, enhanced_packet, padded};
+use crate::pcap::block::{enhanced_packet_len, put_enhanced_packet};
 use crate::time::{Timestamp, Window};
 use crate::wire::{Decoded, FragmentTable, decode};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +48,8 @@ pub(super) enum Job {
         complete_to: Timestamp,
         captured: Window,
     },
+    /// The clock was set.
+    ClockSet,
     Close {
         id: SegmentId,
         stats4: Vec<FlowStats>,
@@ -89,6 +91,21 @@ impl Default for StreamOptions {
     }
 }
 
+/// What makes the writers of a ring's streams. The ring is finished only when all of them, and this, are gone.
+#[derive(Clone)]
+pub struct StreamMaker {
+    pub(super) jobs: SyncSender<Job>,
+    pub(super) spare: Arc<Mutex<Vec<Block>>>,
+    pub(super) next_id: Arc<AtomicU64>,
+}
+
+impl StreamMaker {
+    /// The writer of a stream, which nobody else writes.
+    pub fn stream(&self, stream: StreamId, options: StreamOptions) -> StreamWriter {
+        StreamWriter::new(self.jobs.clone(), self.spare.clone(), self.next_id.clone(), stream, options)
+    }
+}
+
 /// Writes one stream of packets into a ring.
 pub struct StreamWriter {
     jobs: SyncSender<Job>,
@@ -108,6 +125,11 @@ pub struct StreamWriter {
     granule_high: Timestamp,
     granule_index: u32,
     segment: Option<SegmentId>,
+    /// What the stream has said to be complete, and what it had said when the growing segment was opened.
+    complete_to: Timestamp,
+    segment_from: Timestamp,
+    /// Since when the oldest packet waits that is not handed over.
+    waits_since: Option<Instant>,
     opened: Instant,
     segment_bytes: u64,
     segment_span: Option<(Timestamp, Timestamp)>,
@@ -118,7 +140,7 @@ pub struct StreamWriter {
 }
 
 impl StreamWriter {
-    pub(super) fn new(
+    fn new(
         jobs: SyncSender<Job>,
         spare: Arc<Mutex<Vec<Block>>>,
         next_id: Arc<AtomicU64>,
@@ -145,6 +167,9 @@ impl StreamWriter {
             granule_high: Timestamp::ZERO,
             granule_index: 0,
             segment: None,
+            complete_to: Timestamp::ZERO,
+            segment_from: Timestamp::ZERO,
+            waits_since: None,
             opened: Instant::now(),
             segment_bytes: 0,
             segment_span: None,
@@ -159,19 +184,16 @@ impl StreamWriter {
         decode(self.stream.link_type, packet.data, &mut self.decoded);
         let hint = self.fragments.resolve(&mut self.decoded, packet.time);
         self.hinted.clear();
-        let mut stored = *packet;
         if hint.is_some() || !packet.options.is_empty() {
             self.hinted.extend_from_slice(&without_hints(packet.options));
             if let Some(ports) = hint {
                 put_hint(&mut self.hinted, ports);
             }
-            stored.options = &[];
         }
-        let options = if self.hinted.is_empty() { 0 } else { self.hinted.len() + 4 };
-        let len = ENHANCED_PACKET_HEAD + padded(packet.data.len()) + options + 4;
+        let len = enhanced_packet_len(&Packet { options: &self.hinted, ..*packet });
         let most = self.options.segment_bytes.min(SEGMENT_BYTES_MAX);
         let full = self.segment_bytes + len as u64 > most && self.segment_bytes > 0;
-        if full || self.tallies.len() >= self.options.segment_flows {
+        if full || self.tallies.has(self.options.segment_flows, self.granule_index, &mut self.block) {
             self.next_segment()?;
         }
         self.open_segment()?;
@@ -181,14 +203,14 @@ impl StreamWriter {
                 self.hand_over()?;
             }
         }
-        let hinted = std::mem::take(&mut self.hinted);
-        stored.options = &hinted;
-        enhanced_packet(&mut self.block.data, 0, &stored);
-        self.hinted = hinted;
+        put_enhanced_packet(self.block.data.grow(len), 0, &Packet { options: &self.hinted, ..*packet });
+        if self.waits_since.is_none() {
+            self.waits_since = Some(Instant::now());
+        }
         self.segment_bytes += len as u64;
         self.granule_captured += packet.data.len();
         self.note_time(packet);
-        self.tallies.count(&self.decoded, packet, self.granule_index, &mut self.block);
+        self.tallies.note(&self.decoded, packet);
         Ok(())
     }
 
@@ -205,6 +227,7 @@ impl StreamWriter {
         let run = self.run.filter(|_| imported);
         self.send(Job::Open { id, stream: self.stream, imported, run, reserve })?;
         self.opened = Instant::now();
+        self.segment_from = self.complete_to;
         Ok(id)
     }
 
@@ -233,6 +256,7 @@ impl StreamWriter {
         if len == 0 {
             return;
         }
+        self.tallies.count(self.granule_index, &mut self.block);
         self.block.granules.push(GranuleEntry {
             stored_offset: self.granule_start as u64,
             stored_len: len as u32,
@@ -263,6 +287,7 @@ impl StreamWriter {
         let block = std::mem::replace(&mut self.block, next);
         self.granule_start = 0;
         self.granule_numbers = 0;
+        self.waits_since = None;
         self.send(Job::Block { id, block })
     }
 
@@ -290,17 +315,45 @@ impl StreamWriter {
     pub fn publish(&mut self) -> Result<(), WriteStopped> {
         self.hand_over()?;
         let old = self.options.segment_age.is_some_and(|age| self.opened.elapsed() >= age);
-        if old && self.segment.is_some() { self.next_segment() } else { Ok(()) }
+        // One without packets may stay: a silent link does not make segments.
+        if old && self.segment_bytes > 0 { self.next_segment() } else { Ok(()) }
+    }
+
+    /// Whether packets wait to be handed over.
+    pub fn has_waiting(&self) -> bool {
+        self.waits_since.is_some()
+    }
+
+    /// Hands over what there is if its oldest packet has waited for so long.
+    pub fn publish_if_older(&mut self, than: Duration) -> Result<(), WriteStopped> {
+        if self.waits_since.is_some_and(|since| since.elapsed() >= than) { self.publish() } else { Ok(()) }
     }
 
     /// Hands over what there is, and says up to where the stream is complete and since when capture has run, be it without a packet.
     pub fn publish_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
         self.publish()?;
+        self.say_complete(complete_to, captured)
+    }
+
+    /// Says the same without handing anything over: what waits is not counted as complete.
+    pub fn say_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
         self.open_segment()?;
-        match self.segment {
-            Some(id) => self.send(Job::State { id, complete_to, captured }),
-            None => Ok(()),
-        }
+        let Some(id) = self.segment else { return Ok(()) };
+        let waiting = if self.block.data.is_empty() { Timestamp::MAX } else { self.block.first };
+        let complete_to = complete_to.min(waiting).max(self.complete_to);
+        self.complete_to = complete_to;
+        // A segment vouches for what came since it was opened: what was before is told by those before it.
+        let captured = Window { from: captured.from.max(self.segment_from), to: captured.to.min(complete_to) };
+        if captured.from < captured.to { self.send(Job::State { id, complete_to, captured }) } else { Ok(()) }
+    }
+
+    /// The clock was set: what follows is told by another one and goes into a segment of its own.
+    pub fn clock_set(&mut self, before: Timestamp, after: Timestamp) -> Result<(), WriteStopped> {
+        self.close_segment()?;
+        self.complete_to = Timestamp::ZERO;
+        self.send(Job::ClockSet)?;
+        let window = Window { from: before.min(after), to: before.max(after) };
+        self.note(Note { window, kind: NoteKind::ClockSet { before, after } })
     }
 
     /// Closes the growing segment; it is sealed in the background.

@@ -341,11 +341,12 @@ fn a_granule_that_was_given_up_is_named_by_the_order_of_time_too() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open_or_create(dir.path()).unwrap();
     let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
-    let options = StreamOptions { segment_bytes: 1 << 20, segment_flows: 1000, imported: true, reserve: 1, segment_age: None };
+    let options = StreamOptions { segment_bytes: 4 << 20, segment_flows: 1000, imported: true, reserve: 1, segment_age: None };
     let stream = ring.stream(StreamId { fanout: 0, link_type: LinkType::ETHERNET }, options);
     for _ in 0..300 {
         for time in [1000, 2000] {
-            let packet = Packet { time: Timestamp::from_nanos(time), original_length: 60, data: &[0x55; 60], options: &[] };
+            // Two of them make a granule that is not joined with others.
+            let packet = Packet { time: Timestamp::from_nanos(time), original_length: 2100, data: &[0x55; 2100], options: &[] };
             stream.append(&packet).unwrap();
         }
         stream.publish().unwrap();

@@ -181,14 +181,15 @@ fn a_stranger_reads_the_time_order() {
     let dir = tempfile::tempdir().unwrap();
     let data = data(dir.path());
     let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
-    let stream = ring.stream(STREAM, OPTIONS);
-    // 300 granules of two packets, all across the same moment.
+    let stream = ring.stream(STREAM, StreamOptions { segment_bytes: 4 << 20, ..OPTIONS });
+    // 300 granules of two packets, all across the same moment, and large enough not to be joined.
     let mut times = Vec::new();
+    let large = [&given()[0].data[..], &[0; 2100]].concat();
     for i in 0..300_u64 {
         for time in [1_000_000 + i * 7919 % 300, 2_000_000 - i * 7919 % 300] {
             let p = &given()[0];
             let time_of = Timestamp::from_nanos(time);
-            let packet = Packet { time: time_of, original_length: p.original_length, data: &p.data, options: &[] };
+            let packet = Packet { time: time_of, original_length: p.original_length, data: &large, options: &[] };
             stream.append(&packet).unwrap();
             times.push(time);
         }
