@@ -14,6 +14,9 @@ pub mod wire;
 // pcap and pcapng files, read and written.
 pub mod pcap;
 
+// How packets arrive: live interfaces, through packet sockets or libpcap.
+pub mod capture;
+
 // How packets rest: segments, index, publishing, sealing, recovery, retention, reading.
 pub mod ring;
 

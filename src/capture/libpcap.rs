@@ -1,0 +1,148 @@
+//! Capture through libpcap: where there are no packet sockets, and for interfaces whose packets it makes headers for ("any", PPP, tunnels).
+//!
+//! It opens an interface once and cannot wait for one, nor listen to one that was made again without the right to capture.
+
+use super::source::{CaptureError, Drops, Link, Options, Polled, Source};
+use crate::packet::{LinkType, Packet};
+use crate::time::{SECOND_NS, Timestamp};
+use pcap::{Active, Capture, Precision};
+use std::time::Duration;
+
+/// How long libpcap collects packets before it hands them on, in milliseconds.
+const COLLECT_MS: i32 = 20;
+/// Packets that are handed on before others get their turn.
+const AT_ONCE: usize = 16_384;
+/// A packet that comes now can be so much older: it was collected, or its processor was held up.
+const LATE_NS: u64 = 60_000_000;
+
+/// An interface that libpcap listens to.
+pub struct Libpcap {
+    capture: Capture<Active>,
+    options: Options,
+    link_type: LinkType,
+    link: Link,
+    /// Drops told so far.
+    told: (u32, u32),
+}
+
+fn failed(interface: &str) -> impl Fn(pcap::Error) -> CaptureError {
+    let interface = interface.to_string();
+    move |e| CaptureError::Libpcap { interface: interface.clone(), reason: e.to_string() }
+}
+
+fn open(options: &Options) -> Result<Capture<Active>, CaptureError> {
+    let failed = failed(&options.interface);
+    let device = Capture::from_device(options.interface.as_str()).map_err(&failed)?;
+    let inactive = device
+        .promisc(true)
+        .precision(Precision::Nano)
+        .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
+        .buffer_size(i32::try_from(options.buffer).unwrap_or(i32::MAX))
+        .timeout(COLLECT_MS);
+    let mut capture = inactive.open().map_err(|e| match e {
+        pcap::Error::PcapError(text) if text.contains("ermission") || text.contains("not permitted") => {
+            CaptureError::NotAllowed { interface: options.interface.clone() }
+        }
+        pcap::Error::PcapError(text) if text.contains("No such device") => {
+            CaptureError::Missing { interface: options.interface.clone() }
+        }
+        e => failed(e),
+    })?;
+    if let Some(filter) = &options.filter {
+        capture.filter(filter, true).map_err(&failed)?;
+    }
+    capture.setnonblock().map_err(&failed)
+}
+
+impl Libpcap {
+    /// Opens the interface.
+    pub fn open(options: Options) -> Result<Libpcap, CaptureError> {
+        let capture = open(&options)?;
+        let link_type = link_type(&capture);
+        Ok(Libpcap { capture, options, link_type, link: Link::Up, told: (0, 0) })
+    }
+}
+
+/// The number in files of what the interface's packets begin with, which is another one only for raw IP.
+fn link_type(capture: &Capture<Active>) -> LinkType {
+    match capture.get_datalink().0 {
+        12 | 14 => LinkType(101),
+        n => LinkType(n as u16),
+    }
+}
+
+impl Source for Libpcap {
+    fn link_type(&self) -> Option<LinkType> {
+        Some(self.link_type)
+    }
+
+    fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(&Packet<'_>)) -> Result<Polled, CaptureError> {
+        let mut waited = false;
+        let mut handed = 0;
+        loop {
+            let now = Timestamp::now();
+            let stopped = match self.capture.next_packet() {
+                Ok(packet) => {
+                    let header = packet.header;
+                    // Of nanosecond precision, whatever the field is called.
+                    let (seconds, nanos) = (header.ts.tv_sec as u64, header.ts.tv_usec as u64);
+                    let time = Timestamp::from_nanos(seconds.saturating_mul(SECOND_NS).saturating_add(nanos));
+                    each(&Packet { time, original_length: header.len, data: packet.data, options: &[] });
+                    handed += 1;
+                    if handed >= AT_ONCE {
+                        return Ok(Polled { link: self.link, more: true, complete_to: None });
+                    }
+                    continue;
+                }
+                Err(e) => e,
+            };
+            let nothing_waits = matches!(stopped, pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets);
+            if nothing_waits && (handed > 0 || waited) {
+                return Ok(Polled { link: self.link, more: false, complete_to: Some(now.saturating_sub(LATE_NS)) });
+            } else if nothing_waits {
+                waited = true;
+                wait(&self.capture, timeout);
+            } else if self.look()? == Link::Up {
+                return Err(failed(&self.options.interface)(stopped));
+            } else {
+                std::thread::sleep(timeout);
+                return Ok(Polled { link: self.link, more: false, complete_to: None });
+            }
+        }
+    }
+
+    fn drops(&mut self) -> Result<Drops, CaptureError> {
+        let Ok(stats) = self.capture.stats() else { return Ok(Drops::default()) };
+        let (kernel, interface) = (stats.dropped.wrapping_sub(self.told.0), stats.if_dropped.wrapping_sub(self.told.1));
+        self.told = (stats.dropped, stats.if_dropped);
+        Ok(Drops { kernel: u64::from(kernel), interface: u64::from(interface) })
+    }
+
+    fn look(&mut self) -> Result<Link, CaptureError> {
+        match open(&self.options) {
+            Ok(capture) => {
+                if self.link != Link::Up {
+                    self.link_type = link_type(&capture);
+                    self.capture = capture;
+                    self.told = (0, 0);
+                }
+                self.link = Link::Up;
+            }
+            Err(CaptureError::Missing { .. }) => self.link = Link::Missing,
+            Err(CaptureError::Libpcap { reason, .. }) if reason.contains("not up") || reason.contains("went down") => {
+                self.link = Link::Down;
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(self.link)
+    }
+}
+
+fn wait(capture: &Capture<Active>, timeout: Duration) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::os::fd::{AsRawFd, BorrowedFd};
+    // SAFETY: libpcap keeps the descriptor open as long as the capture lives, which is borrowed here.
+    let fd = unsafe { BorrowedFd::borrow_raw(capture.as_raw_fd()) };
+    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    let _ = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout));
+}

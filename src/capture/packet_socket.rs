@@ -1,0 +1,312 @@
+//! Capture through a packet socket and its memory-mapped ring of blocks (TPACKET_V3): the kernel fills blocks, no packet costs a system call.
+//!
+//! The socket is made once, while that is allowed, and is bound to whatever device has the interface's name: also to one that is made
+//! later, which needs no rights any more. With fan-out it must be made anew then, because the kernel binds such a socket only once.
+
+use super::device::Device;
+use super::filter::{Instruction, compile, everything};
+use super::frames::{BLOCK_HEADER_LEN, Reading, TAG_LEN, packets};
+use super::source::{CaptureError, Drops, Link, Options, Polled, Source};
+use crate::packet::{LinkType, Packet};
+use crate::time::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::io;
+use std::mem::size_of_val;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Bytes of a block. A packet must fit in one.
+const BLOCK_BYTES: usize = 1 << 20;
+/// Blocks of the smallest ring: while one is read, others fill.
+const BLOCKS_MIN: usize = 4;
+/// A block that holds a packet is handed over after so long, full or not.
+const RETIRE_MS: u32 = 20;
+/// Bytes of blocks that are handed on before others get their turn.
+const AT_ONCE_BYTES: usize = 4 << 20;
+/// A packet's time can be so much earlier than its coming into the ring: several processors take packets in, and one may be held up.
+const LATE_NS: u64 = 20_000_000;
+/// Where a block's status stands, and how many packets it has.
+const STATUS: usize = 8;
+const NUM_PACKETS: usize = 12;
+
+/// The ring that is shared with the kernel.
+struct Ring {
+    memory: NonNull<u8>,
+    blocks: usize,
+    /// The block whose turn it is.
+    next: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone, and stays where it is until it is dropped.
+unsafe impl Send for Ring {}
+
+impl Ring {
+    fn map(socket: &OwnedFd, blocks: usize) -> io::Result<Ring> {
+        let (len, protection) = (blocks * BLOCK_BYTES, libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: a new mapping of the socket's ring, which has just been made that long.
+        let memory = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, socket.as_raw_fd(), 0) };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let memory = NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Ring { memory, blocks, next: 0 })
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: `next` is below `blocks` and `at` inside a block's header, so this lies in the mapping, aligned as blocks are; the kernel
+        // changes such words at any time, which an atomic allows.
+        unsafe { AtomicU32::from_ptr(self.memory.as_ptr().add(self.next * BLOCK_BYTES + at).cast()) }
+    }
+
+    /// The block whose turn it is, if the kernel has handed it over.
+    fn ready(&mut self) -> Option<&mut [u8]> {
+        if self.word(STATUS).load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+            return None;
+        }
+        // SAFETY: the block lies in the mapping; the kernel leaves it alone until it is given back, which needs `self`.
+        Some(unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().add(self.next * BLOCK_BYTES), BLOCK_BYTES) })
+    }
+
+    /// Whether the kernel has put nothing into the block whose turn it is.
+    fn is_empty(&self) -> bool {
+        self.word(STATUS).load(Ordering::Acquire) & libc::TP_STATUS_USER == 0
+            && self.word(NUM_PACKETS).load(Ordering::Acquire) == 0
+    }
+
+    /// Gives the block back.
+    fn give_back(&mut self) {
+        self.word(NUM_PACKETS).store(0, Ordering::Relaxed);
+        self.word(STATUS).store(libc::TP_STATUS_KERNEL, Ordering::Release);
+        self.next = (self.next + 1) % self.blocks;
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this address and length, and nothing borrows from it any more.
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.blocks * BLOCK_BYTES) };
+    }
+}
+
+/// A packet socket that listens to one interface.
+pub struct PacketSocket {
+    // The mapping goes before the socket.
+    ring: Ring,
+    socket: OwnedFd,
+    options: Options,
+    program: Vec<Instruction>,
+    /// The device that it is bound to.
+    device: Option<Device>,
+    link: Link,
+    drops: Drops,
+}
+
+fn failed(options: &Options, what: &'static str) -> impl Fn(io::Error) -> CaptureError {
+    let interface = options.interface.clone();
+    move |source| match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => CaptureError::NotAllowed { interface: interface.clone() },
+        _ => CaptureError::Io { interface: interface.clone(), what, source },
+    }
+}
+
+fn set<T>(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    let len = size_of_val(value) as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes of `value`, which is that long.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, ptr::from_ref(value).cast(), len) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn open(options: &Options, program: &[Instruction]) -> Result<(OwnedFd, Ring), CaptureError> {
+    // Of no protocol: nothing comes before the filter is there and the socket is bound.
+    // SAFETY: a plain system call.
+    let raw = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if raw < 0 {
+        return Err(failed(options, "the kernel gives no packet socket")(io::Error::last_os_error()));
+    }
+    // SAFETY: it was made just now, and nobody else has it.
+    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+    let version = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
+    let no_ring = failed(options, "the kernel has no packet ring of version 3");
+    set(&socket, libc::SOL_PACKET, libc::PACKET_VERSION, &version).map_err(no_ring)?;
+    // Room before each packet for a tag.
+    let reserve = TAG_LEN as libc::c_uint;
+    set(&socket, libc::SOL_PACKET, libc::PACKET_RESERVE, &reserve).map_err(failed(options, "no room for tags can be had"))?;
+    let blocks = (options.buffer / BLOCK_BYTES).max(BLOCKS_MIN);
+    let request = ring_request(blocks);
+    let no_buffer = |source| CaptureError::Buffer { interface: options.interface.clone(), buffer: blocks * BLOCK_BYTES, source };
+    set(&socket, libc::SOL_PACKET, libc::PACKET_RX_RING, &request).map_err(no_buffer)?;
+    let ring = Ring::map(&socket, blocks).map_err(no_buffer)?;
+    let mut filter: Vec<libc::sock_filter> =
+        program.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    let refused = failed(options, "the kernel does not take the filter");
+    set(&socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program).map_err(refused)?;
+    Ok((socket, ring))
+}
+
+fn ring_request(blocks: usize) -> libc::tpacket_req3 {
+    const FRAME_BYTES: usize = 2048; // a bound only, in version 3
+    libc::tpacket_req3 {
+        tp_block_size: BLOCK_BYTES as u32,
+        tp_block_nr: blocks as u32,
+        tp_frame_size: FRAME_BYTES as u32,
+        tp_frame_nr: (blocks * (BLOCK_BYTES / FRAME_BYTES)) as u32,
+        tp_retire_blk_tov: RETIRE_MS,
+        tp_sizeof_priv: 0,
+        tp_feature_req_word: 0,
+    }
+}
+
+impl PacketSocket {
+    /// Makes the socket and listens, if the interface is there.
+    pub fn open(options: Options) -> Result<PacketSocket, CaptureError> {
+        let program = match &options.filter {
+            Some(text) => compile(&options.interface, options.snaplen, text)?,
+            None => everything(options.snaplen),
+        };
+        let (socket, ring) = open(&options, &program)?;
+        let mut made =
+            PacketSocket { ring, socket, options, program, device: None, link: Link::Missing, drops: Drops::default() };
+        made.look()?;
+        Ok(made)
+    }
+
+    /// Whether the interface's packets are of a kind that packet sockets give as they are.
+    pub fn suits(interface: &str) -> bool {
+        let Ok(socket) = std::net::UdpSocket::bind("127.0.0.1:0") else { return true };
+        let device = Device::look(socket.as_fd(), interface);
+        !device.is_ok_and(|d| d.is_some_and(|d| d.link_type().is_none()))
+    }
+
+    fn bind(&mut self, device: Device) -> Result<(), CaptureError> {
+        if self.options.fanout.is_some() && self.device.is_some() {
+            (self.socket, self.ring) = open(&self.options, &self.program)?;
+        }
+        let failed = failed(&self.options, "the interface cannot be listened to");
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+            sll_ifindex: device.index,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        };
+        let len = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: the kernel reads `len` bytes of `address`, which is that long.
+        let bound = unsafe { libc::bind(self.socket.as_raw_fd(), ptr::from_ref(&address).cast(), len) };
+        if bound != 0 {
+            let e = io::Error::last_os_error();
+            // It went away meanwhile.
+            return if e.raw_os_error() == Some(libc::ENODEV) { Ok(()) } else { Err(failed(e)) };
+        }
+        let promiscuous = libc::packet_mreq {
+            mr_ifindex: device.index,
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        // Not every device can; what it gives is recorded all the same.
+        let asked = set(&self.socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &promiscuous);
+        if let Err(e) = asked {
+            tracing::debug!(interface = self.options.interface, "not promiscuous: {e}");
+        }
+        if let Some(fanout) = self.options.fanout {
+            let value = u32::from(fanout.group) | (libc::PACKET_FANOUT_HASH << 16);
+            set(&self.socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &value).map_err(failed)?;
+        }
+        self.device = Some(device);
+        Ok(())
+    }
+
+    fn reading(&self) -> Reading {
+        let device = self.device;
+        Reading {
+            ethernet: self.link_type() == Some(LinkType::ETHERNET),
+            skip_outgoing: device.is_some_and(|d| d.is_loopback),
+            snaplen: self.options.snaplen,
+        }
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), CaptureError> {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::ERR)];
+        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+        match rustix::event::poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(failed(&self.options, "waiting for packets failed")(e.into())),
+        }
+        if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            // Taken, or it would be told again and again: the interface went down, or away.
+            let _ = rustix::net::sockopt::socket_error(&self.socket);
+            self.look()?;
+        }
+        Ok(())
+    }
+}
+
+impl Source for PacketSocket {
+    fn link_type(&self) -> Option<LinkType> {
+        self.device.and_then(|d| d.link_type())
+    }
+
+    fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(&Packet<'_>)) -> Result<Polled, CaptureError> {
+        let reading = self.reading();
+        let (mut handed, mut waited) = (0, false);
+        loop {
+            let now = Timestamp::now();
+            let link = self.link;
+            if let Some(block) = self.ring.ready() {
+                packets(block, reading, each);
+                self.ring.give_back();
+                handed += BLOCK_BYTES;
+                if handed >= AT_ONCE_BYTES {
+                    return Ok(Polled { link, more: true, complete_to: None });
+                }
+            } else if handed > 0 || waited {
+                let complete_to = self.ring.is_empty().then(|| now.saturating_sub(LATE_NS));
+                return Ok(Polled { link, more: false, complete_to });
+            } else {
+                self.wait(timeout)?;
+                waited = true;
+            }
+        }
+    }
+
+    fn drops(&mut self) -> Result<Drops, CaptureError> {
+        let mut told = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
+        let mut len = size_of_val(&told) as libc::socklen_t;
+        let to = ptr::from_mut(&mut told).cast();
+        // SAFETY: the kernel writes at most `len` bytes to `told`, which is that long.
+        let done =
+            unsafe { libc::getsockopt(self.socket.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS, to, &raw mut len) };
+        if done != 0 {
+            return Err(failed(&self.options, "the kernel does not tell its drops")(io::Error::last_os_error()));
+        }
+        let mut drops = std::mem::take(&mut self.drops);
+        drops.kernel += u64::from(told.tp_drops);
+        Ok(drops)
+    }
+
+    fn look(&mut self) -> Result<Link, CaptureError> {
+        let found = Device::look(self.socket.as_fd(), &self.options.interface)
+            .map_err(failed(&self.options, "the kernel does not tell of the interface"))?;
+        self.link = match found {
+            None => Link::Missing,
+            Some(device) if device.link_type().is_none() => {
+                let reason = "its packets need headers that only libpcap makes: start the recorder again".to_string();
+                return Err(CaptureError::Libpcap { interface: self.options.interface.clone(), reason });
+            }
+            Some(device) => {
+                if self.device.is_none_or(|d| d.index != device.index) {
+                    self.bind(device)?;
+                }
+                device.link()
+            }
+        };
+        Ok(self.link)
+    }
+}
+
+const _: () = assert!(BLOCK_HEADER_LEN > NUM_PACKETS + 4);

@@ -1,0 +1,123 @@
+//! What every way of capturing does alike.
+
+use super::filter::FilterError;
+use crate::packet::{LinkType, Packet};
+use crate::time::Timestamp;
+use std::io;
+use std::time::Duration;
+
+/// How an interface is listened to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The interface's name.
+    pub interface: String,
+    /// Bytes of a packet that are kept.
+    pub snaplen: u32,
+    /// Bytes of the kernel's buffer.
+    pub buffer: usize,
+    /// A filter in pcap-filter syntax: what it does not match is not captured.
+    pub filter: Option<String>,
+    /// Streams that the interface's packets are spread over, by flow, and which of them this is.
+    pub fanout: Option<Fanout>,
+}
+
+/// One stream of several.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fanout {
+    /// What the streams of one interface have in common, and no other interface's.
+    pub group: u16,
+}
+
+/// Why an interface cannot be listened to.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Not allowed.
+    #[error("{interface}: recording needs root or CAP_NET_RAW: run it as root, or `setcap cap_net_raw+ep` on the program once")]
+    NotAllowed {
+        /// The interface.
+        interface: String,
+    },
+    /// The filter.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// There is no such interface, and this way of capturing cannot wait for it.
+    #[error("there is no interface {interface:?}, and libpcap cannot wait for one: create it first")]
+    Missing {
+        /// The interface.
+        interface: String,
+    },
+    /// The buffer.
+    #[error("{interface}: a kernel buffer of {buffer} bytes cannot be had: ask for less with --buffer")]
+    Buffer {
+        /// The interface.
+        interface: String,
+        /// How much was asked for.
+        buffer: usize,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The kernel says no.
+    #[error("{interface}: {what}")]
+    Io {
+        /// The interface.
+        interface: String,
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// libpcap says no.
+    #[error("{interface}: libpcap cannot capture: {reason}")]
+    Libpcap {
+        /// The interface.
+        interface: String,
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// How the link stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    /// Packets can come.
+    Up,
+    /// It is there, but down.
+    Down,
+    /// There is no such interface now.
+    Missing,
+}
+
+/// What asking gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Polled {
+    /// How the link stands.
+    pub link: Link,
+    /// Whether more waits already.
+    pub more: bool,
+    /// Whatever comes from now on has this time or a later one; `None` where something waits of which that is not known.
+    pub complete_to: Option<Timestamp>,
+}
+
+/// Packets that did not come because there was no room for them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Drops {
+    /// The kernel's buffer was full.
+    pub kernel: u64,
+    /// The interface had no room itself.
+    pub interface: u64,
+}
+
+/// A live interface.
+pub trait Source: Send {
+    /// The link type of its packets now; `None` before the interface was ever there.
+    fn link_type(&self) -> Option<LinkType>;
+
+    /// Waits up to `timeout` for packets and hands them on, as many as wait, up to some MiB.
+    fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(&Packet<'_>)) -> Result<Polled, CaptureError>;
+
+    /// Packets that were dropped since this was last asked.
+    fn drops(&mut self) -> Result<Drops, CaptureError>;
+
+    /// Looks whether the interface is there and up, and listens to it if it came back; called now and then while it is not.
+    fn look(&mut self) -> Result<Link, CaptureError>;
+}
