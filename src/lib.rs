@@ -29,5 +29,8 @@ pub mod cut;
 // Capture files into rings.
 pub mod import;
 
+// Live interfaces into rings.
+pub mod record;
+
 // The commands.
 pub mod cli;

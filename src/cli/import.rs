@@ -47,7 +47,7 @@ fn interface(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("it is empty: give a name, or leave --interface out".into()) } else { Ok(text.into()) }
 }
 
-fn segment_bytes(text: &str) -> Result<Size, String> {
+pub(super) fn segment_bytes(text: &str) -> Result<Size, String> {
     let size: Size = text.parse().map_err(|e| format!("{e}"))?;
     if size.0 < SEGMENT_BYTES_MIN {
         return Err(format!("a segment has at least {SEGMENT_BYTES_MIN} bytes"));
@@ -58,7 +58,7 @@ fn segment_bytes(text: &str) -> Result<Size, String> {
     Ok(size)
 }
 
-fn max_bytes(text: &str) -> Result<Size, String> {
+pub(super) fn max_bytes(text: &str) -> Result<Size, String> {
     let size: Size = text.parse().map_err(|e| format!("{e}"))?;
     if size.0 < MAX_BYTES_MIN {
         return Err(format!("a ring needs at least {} MiB for its segments and their index", MAX_BYTES_MIN >> 20));

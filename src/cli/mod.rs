@@ -4,6 +4,7 @@ mod cut;
 mod flows;
 mod import;
 mod output;
+mod record;
 mod ring_check;
 mod rings;
 mod selection;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Import capture files (pcap, pcapng, plain, gzip or zstd; - is standard input) into rings
     Import(import::Args),
+    /// Record live interfaces into rings, until told to stop (SIGINT or SIGTERM)
+    Record(record::Args),
     /// List the rings: what each interface holds
     Rings(rings::Args),
     /// Write the packets of a selection as a capture file
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
     };
     let done = start_log(cli.log.as_deref()).and_then(|()| match &cli.command {
         Command::Import(args) => import::run(args),
+        Command::Record(args) => record::run(args),
         Command::Rings(args) => rings::run(args),
         Command::Cut(args) => cut::run(args),
         Command::Flows(args) => flows::run(args),

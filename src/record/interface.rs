@@ -1,0 +1,278 @@
+//! One interface's recorder: its sources, its ring, and what becomes of both.
+
+use super::desk::Desk;
+use super::status::{InterfaceStatus, State, write_state};
+use super::stream::Stream;
+use crate::capture::libpcap::Libpcap;
+use crate::capture::packet_socket::PacketSocket;
+use crate::capture::{CaptureError, Fanout, Options, Source};
+use crate::ring::data::{DataDir, Retention};
+use crate::ring::ring_writer::{RingWriteError, RingWriter};
+use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions};
+use crate::time::Timestamp;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often a ring that could not be written is opened again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// How often the state file is written.
+const STATE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether anything is to be done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How packets are taken from the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    /// Packet sockets where the interface suits them, else libpcap.
+    Auto,
+    /// Packet sockets.
+    PacketSocket,
+    /// libpcap.
+    Libpcap,
+}
+
+/// How an interface is recorded.
+#[derive(Clone, Debug)]
+pub struct InterfaceOptions {
+    /// How it is listened to.
+    pub capture: Options,
+    /// By what means.
+    pub backend: Backend,
+    /// Streams that its packets are spread over.
+    pub streams: u16,
+    /// The ring's limits.
+    pub retention: Retention,
+    /// Bytes of a segment, at most.
+    pub segment_bytes: u64,
+    /// How long a segment grows, at most.
+    pub segment_age: Duration,
+}
+
+/// Why recording ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The interface.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The ring, at the start.
+    #[error(transparent)]
+    Ring(#[from] RingWriteError),
+    /// A thread of ours panicked: a bug.
+    #[error("a recording thread stopped unexpectedly")]
+    Panicked,
+}
+
+/// An interface that is listened to, and the ring that its packets go to.
+pub struct Recorder {
+    options: InterfaceOptions,
+    sources: Vec<Box<dyn Source>>,
+    status: Arc<InterfaceStatus>,
+    trouble: Arc<Mutex<Option<String>>>,
+    started: Timestamp,
+    needs_capture_right: bool,
+}
+
+impl Recorder {
+    /// Opens the sockets, which needs the right to capture.
+    pub fn open(options: InterfaceOptions) -> Result<Recorder, CaptureError> {
+        let libpcap = match options.backend {
+            Backend::Auto => !PacketSocket::suits(&options.capture.interface),
+            Backend::PacketSocket => false,
+            Backend::Libpcap => true,
+        };
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
+        if libpcap {
+            sources.push(Box::new(Libpcap::open(options.capture.clone())?));
+        } else {
+            let fanout = (options.streams > 1).then(|| Fanout { group: fanout_group() });
+            for _ in 0..options.streams.max(1) {
+                sources.push(Box::new(PacketSocket::open(Options { fanout, ..options.capture.clone() })?));
+            }
+        }
+        Ok(Recorder {
+            needs_capture_right: libpcap || options.streams > 1,
+            options,
+            sources,
+            status: Arc::default(),
+            trouble: Arc::default(),
+            started: Timestamp::now(),
+        })
+    }
+
+    /// Whether it must keep the right to capture, to listen to an interface that comes back.
+    pub fn needs_capture_right(&self) -> bool {
+        self.needs_capture_right
+    }
+
+    /// The interface's name.
+    pub fn interface(&self) -> &str {
+        &self.options.capture.interface
+    }
+
+    /// With a ring of these limits.
+    pub fn keeping(mut self, retention: Retention) -> Recorder {
+        self.options.retention = retention;
+        self
+    }
+
+    /// Starts recording in threads of its own, once the ring could be opened.
+    pub fn start(self, data: &DataDir, stop: Arc<AtomicBool>) -> Result<Running, RecordError> {
+        let ring = open_ring(data, &self.options)?;
+        let (status, trouble, interface) = (self.status.clone(), self.trouble.clone(), self.interface().to_string());
+        let mut running =
+            Running { interface, status, trouble, started: self.started, last: None, rate: (0.0, 0.0), thread: None };
+        let data = data.clone();
+        running.thread = Some(thread::spawn(move || self.run(&data, ring, &stop)));
+        Ok(running)
+    }
+
+    fn run(self, data: &DataDir, ring: RingWriter, stop: &AtomicBool) -> Result<(), RecordError> {
+        let desk = Arc::new(Desk::default());
+        let mut threads: Vec<JoinHandle<Result<(), CaptureError>>> = Vec::new();
+        let mut open = Some(ring);
+        if let Some(ring) = &open {
+            desk.open(ring.maker(), stream_options(&self.options, ring));
+        }
+        let streams_end = Arc::new(AtomicBool::new(false));
+        let sources = self.sources;
+        for (i, source) in sources.into_iter().enumerate() {
+            let stream = Stream { source, fanout: i as u16, desk: desk.clone(), status: self.status.clone() };
+            let end = streams_end.clone();
+            threads.push(thread::spawn(move || stream.run(&end)));
+        }
+        let options = &self.options;
+        let tell = |text: Option<String>| *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        while !stop.load(Ordering::Relaxed) && !threads.iter().any(JoinHandle::is_finished) {
+            if open.is_some() {
+                if !desk.wait_for_failure(LOOK_EVERY) {
+                    continue;
+                }
+                if let Some(Err(e)) = open.take().map(RingWriter::finish) {
+                    tracing::warn!(interface = options.capture.interface, "{e}");
+                    tell(Some(e.to_string()));
+                }
+            }
+            match open_ring(data, options) {
+                Ok(ring) => {
+                    desk.open(ring.maker(), stream_options(options, &ring));
+                    open = Some(ring);
+                    tell(None);
+                }
+                Err(e) => {
+                    tell(Some(e.to_string()));
+                    let until = Instant::now() + AGAIN_AFTER;
+                    while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+                        thread::sleep(LOOK_EVERY);
+                    }
+                }
+            }
+        }
+        streams_end.store(true, Ordering::Relaxed);
+        let mut ended = Ok(());
+        for thread in threads {
+            let result = thread.join().map_err(|_| RecordError::Panicked).and_then(|r| r.map_err(RecordError::from));
+            ended = ended.and(result);
+        }
+        desk.close();
+        drop(desk);
+        match open.map(RingWriter::finish) {
+            Some(Err(e)) => ended.and(Err(e.into())),
+            _ => ended,
+        }
+    }
+}
+
+fn open_ring(data: &DataDir, options: &InterfaceOptions) -> Result<RingWriter, RingWriteError> {
+    options.retention.check(data.path())?;
+    RingWriter::open(data, &options.capture.interface, Some(options.retention))
+}
+
+fn stream_options(options: &InterfaceOptions, ring: &RingWriter) -> StreamOptions {
+    let segment_bytes = ring.segment_bytes(options.segment_bytes);
+    StreamOptions {
+        segment_bytes,
+        segment_flows: SEGMENT_FLOWS,
+        imported: false,
+        reserve: segment_bytes,
+        segment_age: Some(options.segment_age),
+    }
+}
+
+/// A number that the sockets have in common that share an interface's packets. It must be no other's on the whole machine.
+fn fanout_group() -> u16 {
+    static MADE: AtomicU16 = AtomicU16::new(0);
+    (std::process::id() as u16).wrapping_mul(31).wrapping_add(MADE.fetch_add(1, Ordering::Relaxed))
+}
+
+/// An interface that is being recorded.
+pub struct Running {
+    interface: String,
+    status: Arc<InterfaceStatus>,
+    trouble: Arc<Mutex<Option<String>>>,
+    started: Timestamp,
+    last: Option<(Instant, u64, u64)>,
+    rate: (f64, f64),
+    thread: Option<JoinHandle<Result<(), RecordError>>>,
+}
+
+impl Running {
+    /// The interface's name.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Whether recording has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// What it has done so far. Rates are those since the last time, if that is a second ago.
+    pub fn state(&mut self) -> State {
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let status = &self.status;
+        let (packets, bytes) = (get(&status.packets), get(&status.bytes));
+        match self.last {
+            Some((at, before, bytes_before)) => {
+                let seconds = at.elapsed().as_secs_f64();
+                if seconds >= STATE_EVERY.as_secs_f64() * 0.9 {
+                    self.rate = ((packets - before) as f64 / seconds, (bytes - bytes_before) as f64 / seconds);
+                    self.last = Some((Instant::now(), packets, bytes));
+                }
+            }
+            None => self.last = Some((Instant::now(), packets, bytes)),
+        }
+        State {
+            pid: std::process::id(),
+            started: self.started,
+            updated: Timestamp::now(),
+            link: status.link(),
+            packets,
+            bytes,
+            truncated_packets: get(&status.truncated),
+            packets_per_second: self.rate.0,
+            bytes_per_second: self.rate.1,
+            kernel_drops: get(&status.kernel_drops),
+            interface_drops: get(&status.interface_drops),
+            unrecorded_packets: get(&status.unrecorded),
+            trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Writes what it has done so far where others find it.
+    pub fn save(&self, data: &DataDir, state: &State) {
+        // On a full disk others see the last one.
+        if let Err(e) = write_state(data, &self.interface, state) {
+            tracing::debug!(interface = self.interface, "its state cannot be written: {e}");
+        }
+    }
+
+    /// Waits for the end, once it was told to stop.
+    pub fn finish(mut self) -> Result<(), RecordError> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(ended)) => ended,
+            _ => Err(RecordError::Panicked),
+        }
+    }
+}

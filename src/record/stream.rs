@@ -1,0 +1,257 @@
+//! One stream's thread: from the kernel into the ring. It copies, indexes and hands over; it waits only where the disk's queue is full.
+
+use super::clock::ClockWatch;
+use super::desk::Desk;
+use super::status::{InterfaceStatus, LinkState};
+use crate::capture::{CaptureError, Link, Polled, Source};
+use crate::packet::{LinkType, Packet};
+use crate::ring::ids::StreamId;
+use crate::ring::note::{Note, NoteKind};
+use crate::ring::writer::{StreamWriter, WriteStopped};
+use crate::time::{Timestamp, Window};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often what waits is handed over, how often the stream says up to where it is complete, and how long it waits for packets.
+const TICK: Duration = Duration::from_millis(40);
+/// What came is handed over at once if that was last done so long ago.
+const APART: Duration = Duration::from_millis(30);
+/// A packet can come so much later than another one of its time.
+const LATE_NS: u64 = 20_000_000;
+/// Drops are told at most so often.
+const DROPS_APART: Duration = Duration::from_secs(1);
+/// How often an interface that is down or missing is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// So long what the kernel still has is waited for when recording ends.
+const LAST_PACKETS: Duration = Duration::from_millis(300);
+
+/// What a stream's thread has.
+pub(super) struct Stream {
+    pub source: Box<dyn Source>,
+    pub fanout: u16,
+    pub desk: Arc<Desk>,
+    pub status: Arc<InterfaceStatus>,
+}
+
+/// What is known while recording.
+struct Recording {
+    desk: Arc<Desk>,
+    status: Arc<InterfaceStatus>,
+    writer: Option<(LinkType, StreamWriter)>,
+    /// Since when the interface has been listened to without a break.
+    since: Option<Timestamp>,
+    newest: Timestamp,
+    /// Packets, their bytes, and how many were cut, that the status does not tell yet.
+    counted: (u64, u64, u64),
+    handed_over: Instant,
+    said: Instant,
+    /// Packets that could not be written, and since when.
+    unrecorded: (u64, Timestamp),
+    drops: (u64, u64, Timestamp),
+    drops_told: Instant,
+}
+
+impl Stream {
+    /// Records until told to stop.
+    pub(super) fn run(mut self, stop: &AtomicBool) -> Result<(), CaptureError> {
+        let (now, running) = (Timestamp::now(), Instant::now());
+        let mut clock = ClockWatch::start(now, running);
+        let mut recording = Recording {
+            desk: self.desk.clone(),
+            status: self.status.clone(),
+            writer: None,
+            since: None,
+            newest: Timestamp::ZERO,
+            counted: (0, 0, 0),
+            handed_over: running,
+            said: running,
+            unrecorded: (0, now),
+            drops: (0, 0, now),
+            drops_told: running,
+        };
+        let mut stopping: Option<(Instant, Timestamp)> = None;
+        let mut wait = TICK;
+        let mut looked = running;
+        let ended = loop {
+            recording.sit_down(self.source.link_type(), self.fanout);
+            let polled = match self.source.poll(wait, &mut |packet| recording.packet(packet)) {
+                Ok(polled) => polled,
+                Err(e) => break Err(e),
+            };
+            let (wall, running) = (Timestamp::now(), Instant::now());
+            if let Some(step) = clock.look(wall, running) {
+                tracing::warn!(before = %step.before, after = %step.after, "the clock was set");
+                recording.clock_set(step.before, step.after);
+            }
+            match self.source.drops() {
+                Ok(drops) => recording.count_drops(drops.kernel, drops.interface, running),
+                Err(e) => break Err(e),
+            }
+            recording.link(&polled, wall);
+            wait = recording.publish(&polled, wall, running);
+            if polled.link != Link::Up && !polled.more && looked.elapsed() >= LOOK_EVERY {
+                looked = running;
+                if let Err(e) = self.source.look() {
+                    break Err(e);
+                }
+            }
+            if stop.load(Ordering::Relaxed) {
+                let (begun, at) = *stopping.get_or_insert((running, wall));
+                let all = !polled.more && polled.complete_to.is_some_and(|t| t >= at);
+                if all || polled.link != Link::Up && !polled.more || running.duration_since(begun) >= LAST_PACKETS {
+                    break Ok(());
+                }
+                wait = wait.min(Duration::from_millis(5));
+            }
+        };
+        recording.end();
+        ended
+    }
+}
+
+impl Recording {
+    /// Gets a writer where there is none, or the interface's packets have become others.
+    fn sit_down(&mut self, link_type: Option<LinkType>, fanout: u16) {
+        let Some(link_type) = link_type else { return };
+        if self.writer.as_ref().is_some_and(|w| w.0 != link_type) || self.writer.is_some() && self.desk.has_failed() {
+            self.stand_up();
+        }
+        if self.writer.is_none()
+            && let Some(writer) = self.desk.take(StreamId { fanout, link_type })
+        {
+            self.writer = Some((link_type, writer));
+            let now = Timestamp::now();
+            self.since = self.since.map(|_| now);
+            let (packets, from) = std::mem::take(&mut self.unrecorded);
+            if packets > 0 {
+                let window = Window { from, to: now };
+                self.write(|w| w.note(Note { window, kind: NoteKind::Unrecorded { packets } }));
+            }
+        }
+    }
+
+    fn stand_up(&mut self) {
+        self.write(StreamWriter::close_segment);
+        if let Some((_, writer)) = self.writer.take() {
+            self.desk.give_back(writer, false);
+        }
+    }
+
+    fn write(&mut self, what: impl FnOnce(&mut StreamWriter) -> Result<(), WriteStopped>) {
+        let Some((_, writer)) = &mut self.writer else { return };
+        if what(writer).is_err()
+            && let Some((_, writer)) = self.writer.take()
+        {
+            self.desk.give_back(writer, true);
+        }
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>) {
+        self.newest = self.newest.max(packet.time);
+        match &mut self.writer {
+            Some((_, writer)) => {
+                if writer.append(packet).is_err() {
+                    self.write(|_| Err(WriteStopped));
+                    return self.lose(packet);
+                }
+                self.counted.0 += 1;
+                self.counted.1 += packet.data.len() as u64;
+                self.counted.2 += u64::from(packet.is_truncated());
+            }
+            None => self.lose(packet),
+        }
+    }
+
+    fn lose(&mut self, packet: &Packet<'_>) {
+        if self.unrecorded.0 == 0 {
+            self.unrecorded.1 = packet.time;
+        }
+        self.unrecorded.0 += 1;
+        InterfaceStatus::count(&self.status.unrecorded, 1);
+    }
+
+    fn clock_set(&mut self, before: Timestamp, after: Timestamp) {
+        self.write(|w| w.clock_set(before, after));
+        self.newest = Timestamp::ZERO;
+        self.since = self.since.map(|_| after);
+        self.drops.2 = after;
+    }
+
+    fn count_drops(&mut self, kernel: u64, interface: u64, running: Instant) {
+        InterfaceStatus::count(&self.status.kernel_drops, kernel);
+        InterfaceStatus::count(&self.status.interface_drops, interface);
+        self.drops.0 += kernel;
+        self.drops.1 += interface;
+        if self.drops.0 + self.drops.1 > 0 && running.duration_since(self.drops_told) >= DROPS_APART {
+            self.drops_told = running;
+            self.tell_drops();
+        } else if self.drops.0 + self.drops.1 == 0 {
+            self.drops.2 = Timestamp::now();
+        }
+    }
+
+    fn tell_drops(&mut self) {
+        let now = Timestamp::now();
+        let (os, interface, from) = std::mem::replace(&mut self.drops, (0, 0, now));
+        if os + interface > 0 {
+            let window = Window { from: from.min(now), to: now };
+            self.write(|w| w.note(Note { window, kind: NoteKind::Drops { os, interface } }));
+        }
+    }
+
+    /// Ends a stretch of capture where the link went down, and begins one where it is up.
+    fn link(&mut self, polled: &Polled, wall: Timestamp) {
+        let state = match polled.link {
+            Link::Up => LinkState::Up,
+            Link::Down => LinkState::Down,
+            Link::Missing => LinkState::Missing,
+        };
+        self.status.set_link(state);
+        match (state, self.since) {
+            (LinkState::Up, None) => self.since = Some(wall),
+            (LinkState::Down | LinkState::Missing, Some(since)) if !polled.more => {
+                self.tell_drops();
+                self.write(|w| w.publish_complete(wall, Window { from: since, to: wall }));
+                self.write(StreamWriter::close_segment);
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands over what has waited, and says what is complete; how long to wait for packets now.
+    fn publish(&mut self, polled: &Polled, wall: Timestamp, running: Instant) -> Duration {
+        let (packets, bytes, truncated) = std::mem::take(&mut self.counted);
+        InterfaceStatus::count(&self.status.packets, packets);
+        InterfaceStatus::count(&self.status.bytes, bytes);
+        InterfaceStatus::count(&self.status.truncated, truncated);
+        let since_last = running.duration_since(self.handed_over);
+        if !polled.more && since_last >= APART {
+            self.handed_over = running;
+            self.write(StreamWriter::publish);
+        } else {
+            self.write(|w| w.publish_if_older(TICK));
+        }
+        if let Some(since) = self.since
+            && running.duration_since(self.said) >= TICK
+        {
+            self.said = running;
+            let by_packets = self.newest.saturating_sub(LATE_NS);
+            let complete_to = polled.complete_to.unwrap_or(Timestamp::ZERO).max(by_packets).min(wall);
+            self.write(|w| w.say_complete(complete_to, Window { from: since, to: complete_to }));
+        }
+        let waits = self.writer.as_ref().is_some_and(|(_, w)| w.has_waiting());
+        if waits { APART.saturating_sub(running.duration_since(self.handed_over)).max(Duration::from_millis(1)) } else { TICK }
+    }
+
+    fn end(&mut self) {
+        let wall = Timestamp::now();
+        self.tell_drops();
+        if let Some(since) = self.since {
+            let to = wall.saturating_sub(LATE_NS).max(self.newest.saturating_add(1)).min(wall);
+            self.write(|w| w.publish_complete(to, Window { from: since, to }));
+        }
+        self.stand_up();
+    }
+}
