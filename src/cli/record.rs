@@ -264,7 +264,8 @@ fn tell(args: &Args, data: &DataDir, running: &mut [Running], stop: &AtomicBool)
     lines.iter().for_each(ProgressBar::finish_and_clear);
 }
 
-fn status_line(data: &DataDir, interface: &str, state: &State) -> String {
+/// How a recorder stands, in a line.
+pub(super) fn line(interface: &str, state: &State) -> String {
     let mut text = format!(
         "{}: {} packets/s, {}/s; {} packets",
         shown(interface),
@@ -281,6 +282,11 @@ fn status_line(data: &DataDir, interface: &str, state: &State) -> String {
     if let Some(trouble) = &state.trouble {
         text.push_str(&format!("; NOT WRITTEN: {}", shown(trouble)));
     }
+    text
+}
+
+fn status_line(data: &DataDir, interface: &str, state: &State) -> String {
+    let mut text = line(interface, state);
     let held = RingReader::open(data, interface, &ReadContext::default()).and_then(|ring| {
         let held = ring.held()?;
         Ok((held.first, ring.forecast(&held, Timestamp::now())?))

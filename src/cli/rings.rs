@@ -1,7 +1,9 @@
 //! `taploop rings`.
 
 use super::output::{FAILED, Failure, chain, grouped, print_line, print_table, rough, say, size};
+use super::record;
 use super::target::print_json;
+use crate::record::{State, read_state};
 use crate::ring::data::{DataDir, Retention};
 use crate::ring::forecast::Forecast;
 use crate::ring::snapshot::{ReadContext, RingError, RingReader};
@@ -37,6 +39,8 @@ struct Ring {
     recovered_packets: u64,
     retention: Retention,
     forecast: Option<Forecast>,
+    /// What its recorder last said, if one is at work.
+    recorder: Option<State>,
 }
 
 /// Runs the command.
@@ -66,6 +70,9 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         print_line(&format!("nothing was imported yet: `taploop import --data {} FILE`", args.data.display()));
     } else {
         print_rings(&rings);
+        for (ring, state) in rings.iter().filter_map(|r| Some((r, r.recorder.as_ref()?))) {
+            print_line(&format!("recording {}", record::line(&ring.interface, state)));
+        }
     }
     if status != 0 {
         say(&format!("`taploop ring check --data {} --repair` mends what can be mended", args.data.display()));
@@ -94,6 +101,7 @@ fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring,
         recovered_packets: sum.recovered,
         retention: ring.info().retention,
         forecast: ring.forecast(&held, Timestamp::now())?,
+        recorder: ring.is_written().then(|| read_state(data, interface)).flatten(),
     };
     Ok((row, ring.catalog_damage().map(str::to_string)))
 }

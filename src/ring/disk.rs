@@ -41,6 +41,15 @@ const SEGMENT_MAGIC: [u8; 4] = *b"TLsg";
 /// What a sealed segment amounts to, its packet file and its index.
 type Sealed = (SegmentFacts, Arc<File>, File);
 
+/// What the sealing thread is asked for.
+pub(super) enum Work {
+    Seal(Box<ToSeal>),
+    /// Room for the next segment, so that the disk thread finds it free: what goes for it takes long to remove.
+    MakeRoom {
+        need: u64,
+    },
+}
+
 /// A segment to be sealed.
 pub(super) struct ToSeal {
     pub draft: SegmentDraft,
@@ -55,6 +64,10 @@ struct Open {
     files: Arc<Growing>,
     /// The packet file, to be written past the page cache.
     direct: Option<File>,
+    /// Bytes that were reserved for it.
+    reserve: u64,
+    /// Room for the next one was asked for.
+    has_asked: bool,
     log_len: u64,
     records: u32,
     state: u64,
@@ -64,7 +77,7 @@ struct Open {
 pub(super) fn write_blocks(
     shared: &Shared,
     jobs: &Receiver<Job>,
-    seals: &SyncSender<ToSeal>,
+    seals: &SyncSender<Work>,
     spare: &Mutex<Vec<Block>>,
 ) -> Result<(), DiskError> {
     let mut open: HashMap<SegmentId, Open> = HashMap::new();
@@ -85,6 +98,10 @@ pub(super) fn write_blocks(
                 let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
                 publish(shared, segment, &mut block, &mut record, opened)?;
+                if !segment.draft.imported && !segment.has_asked && segment.draft.data_len > segment.reserve / 2 {
+                    let work = Work::MakeRoom { need: room_of(segment.reserve) };
+                    segment.has_asked = seals.try_send(work).is_ok(); // or it is asked again with the next block
+                }
                 let mut spare = lock(spare);
                 if spare.len() < BLOCKS_QUEUED_MAX {
                     spare.push(block);
@@ -111,7 +128,8 @@ pub(super) fn write_blocks(
                 }
                 keep_limits(shared, 0, &mut 0)?;
                 let data = files.data.clone();
-                if seals.send(ToSeal { draft, stats4, stats6, data, mended: false }).is_err() {
+                let segment = Box::new(ToSeal { draft, stats4, stats6, data, mended: false });
+                if seals.send(Work::Seal(segment)).is_err() {
                     return Ok(()); // the sealing thread failed and tells why
                 }
             }
@@ -172,7 +190,7 @@ fn open_segment(
     let files = Arc::new(Growing { data: Arc::new(data), log, records: Mutex::default() });
     lock(&shared.growing).insert(id, files.clone());
     let direct = if imported { None } else { open_direct(&data_path) };
-    Ok(Open { draft, files, direct, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
+    Ok(Open { draft, files, direct, reserve, has_asked: false, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
 }
 
 /// What is recorded live is mostly never read again: it does not push what others work with out of the page cache, and costs less there.
@@ -231,7 +249,7 @@ fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut 
 }
 
 /// Seals and syncs until the last sender is gone.
-pub(super) fn seal_segments(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
+pub(super) fn seal_segments(shared: &Shared, seals: &Receiver<Work>) -> Result<(), DiskError> {
     let _ending = Ending(shared);
     seal_until_done(shared, seals)
 }
@@ -245,16 +263,21 @@ impl Drop for Ending<'_> {
     }
 }
 
-fn seal_until_done(shared: &Shared, seals: &Receiver<ToSeal>) -> Result<(), DiskError> {
+fn seal_until_done(shared: &Shared, seals: &Receiver<Work>) -> Result<(), DiskError> {
     let mut waiting: Vec<Sealed> = Vec::new();
     let mut synced = Instant::now();
     loop {
         let next = seals.recv_timeout(if waiting.is_empty() { SYNC_EVERY } else { Duration::from_millis(100) });
         let done = matches!(next, Err(RecvTimeoutError::Disconnected));
         let idle = next.is_err();
-        if let Ok(segment) = next {
-            let sealed = seal_with_room(shared, &segment, &mut waiting)?;
-            waiting.push(sealed);
+        match next {
+            Ok(Work::Seal(segment)) => {
+                let sealed = seal_with_room(shared, &segment, &mut waiting)?;
+                waiting.push(sealed);
+            }
+            // Not by waiting for what is sealed here.
+            Ok(Work::MakeRoom { need }) => make_room(shared, need, usize::MAX)?,
+            Err(_) => {}
         }
         let pressed = *lock(&shared.pressed) == Pressed::Yes;
         if !waiting.is_empty() && (idle || pressed || waiting.len() >= COMMIT_SEGMENTS || synced.elapsed() > SYNC_EVERY) {

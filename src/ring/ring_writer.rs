@@ -2,7 +2,7 @@
 
 use super::catalog::{CatalogError, CatalogWriter};
 use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_ring_info, write_ring_info};
-use super::disk::{SEALS_QUEUED_MAX, ToSeal, seal_segments, write_blocks};
+use super::disk::{SEALS_QUEUED_MAX, Work, seal_segments, write_blocks};
 use super::dropped::Dropped;
 use super::facts::SegmentFacts;
 use super::ids::{SectionId, SegmentId, StreamId};
@@ -142,7 +142,7 @@ impl RingWriter {
             growing: Mutex::default(),
         });
         let (jobs, jobs_in) = sync_channel(BLOCKS_QUEUED_MAX);
-        let (seals, seals_in) = sync_channel::<ToSeal>(SEALS_QUEUED_MAX);
+        let (seals, seals_in) = sync_channel::<Work>(SEALS_QUEUED_MAX);
         let spare = Arc::new(Mutex::new(Vec::new()));
         let sealer = {
             let shared = shared.clone();
@@ -154,7 +154,7 @@ impl RingWriter {
                 // What a killed writer left is mended behind the new recording's back, on this side of the queue.
                 for log in logs {
                     if let Some(segment) = mend::mend(&shared, &log, &sealed)?
-                        && seals.send(segment).is_err()
+                        && seals.send(Work::Seal(Box::new(segment))).is_err()
                     {
                         return Ok(());
                     }

@@ -13,6 +13,7 @@ use super::footers::{from_footers, indexes};
 use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
 use super::ids::{SectionId, SegmentId};
+use super::lock;
 use super::log;
 use super::page::PageCache;
 use super::paths::{OPEN_FOLDER, data_path, log_path, segment_of};
@@ -307,6 +308,11 @@ impl RingReader {
     /// What is kept of a section beside its packets.
     pub fn section(&self, section: SectionId) -> Result<Section, SegmentError> {
         sections::read(&self.ring, section, !self.growing.is_empty())
+    }
+
+    /// Whether someone writes it now, as far as that can be told.
+    pub fn is_written(&self) -> bool {
+        lock::is_written(&self.ring)
     }
 
     /// The ring's folder.
