@@ -24,7 +24,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Sealed segments that wait to be made last together.
@@ -33,6 +33,8 @@ const COMMIT_SEGMENTS: usize = 64;
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 /// Blocks of a live stream that have so many bytes are written past the page cache.
 const DIRECT_BYTES_MIN: usize = 128 << 10;
+/// Bytes of records that may wait while others are made to last.
+const UNWRITTEN_MAX: usize = 8 << 20;
 /// Segments that may wait to be sealed.
 pub(super) const SEALS_QUEUED_MAX: usize = 2;
 /// First bytes, after the enterprise number, of the option that names a segment in its section header.
@@ -70,6 +72,9 @@ struct Open {
     has_asked: bool,
     log_len: u64,
     records: u32,
+    /// Records that are not written yet, of packets that are, and how many packets.
+    unwritten: Vec<u8>,
+    unwritten_packets: u64,
     state: u64,
 }
 
@@ -82,7 +87,6 @@ pub(super) fn write_blocks(
 ) -> Result<(), DiskError> {
     let mut open: HashMap<SegmentId, Open> = HashMap::new();
     let mut complete: HashMap<StreamId, Timestamp> = HashMap::new();
-    let mut record = Vec::new();
     for job in jobs {
         match job {
             Job::Open { id, stream, imported, run, reserve } => {
@@ -97,7 +101,7 @@ pub(super) fn write_blocks(
             Job::Block { id, mut block } => {
                 let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
-                publish(shared, segment, &mut block, &mut record, opened)?;
+                publish(shared, segment, &mut block, opened)?;
                 if !segment.draft.imported && !segment.has_asked && segment.draft.data_len > segment.reserve / 2 {
                     let work = Work::MakeRoom { need: room_of(segment.reserve) };
                     segment.has_asked = seals.try_send(work).is_ok(); // or it is asked again with the next block
@@ -109,7 +113,12 @@ pub(super) fn write_blocks(
             }
             Job::ClockSet => *lock(&shared.clock_set) = Some(Instant::now()),
             Job::State { id, complete_to, captured } => {
+                let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
+                write_records(shared, segment, opened)?;
+                if !segment.unwritten.is_empty() {
+                    continue; // nothing is complete whose record is not there; it is said again soon
+                }
                 complete.insert(segment.draft.stream, complete_to);
                 segment.draft.captured = Some(captured);
                 segment.state += 1;
@@ -118,7 +127,9 @@ pub(super) fn write_blocks(
                 segment.files.log.write_all_at(&state.encode(), place).map_err(at(&log_path(&shared.ring, id)))?;
             }
             Job::Close { id, stats4, stats6, captured } => {
+                let opened = open.len();
                 let Some(mut segment) = open.remove(&id) else { continue };
+                finish_records(shared, &mut segment, opened)?;
                 segment.draft.captured = captured.or(segment.draft.captured);
                 lock(&shared.growing).remove(&id);
                 let Open { mut draft, files, .. } = segment;
@@ -190,7 +201,18 @@ fn open_segment(
     let files = Arc::new(Growing { data: Arc::new(data), log, records: Mutex::default() });
     lock(&shared.growing).insert(id, files.clone());
     let direct = if imported { None } else { open_direct(&data_path) };
-    Ok(Open { draft, files, direct, reserve, has_asked: false, log_len: log::LOG_HEADER_LEN as u64, records: 0, state: 0 })
+    Ok(Open {
+        draft,
+        files,
+        direct,
+        reserve,
+        has_asked: false,
+        log_len: log::LOG_HEADER_LEN as u64,
+        records: 0,
+        unwritten: Vec::new(),
+        unwritten_packets: 0,
+        state: 0,
+    })
 }
 
 /// What is recorded live is mostly never read again: it does not push what others work with out of the page cache, and costs less there.
@@ -224,7 +246,7 @@ fn write_packets(segment: &mut Open, block: &Block) -> io::Result<()> {
     segment.files.data.write_all_at(&block.data, at)
 }
 
-fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut Vec<u8>, open: usize) -> Result<(), DiskError> {
+fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, open: usize) -> Result<(), DiskError> {
     if segment.direct.is_some() && block.data.len() >= DIRECT_BYTES_MIN {
         pad(block, segment.draft.data_len);
     }
@@ -232,19 +254,42 @@ fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, record: &mut 
         let start = granule.stored_offset as usize;
         granule.crc = crc32c::crc32c(&block.data[start..start + granule.stored_len as usize]);
     }
-    let id = segment.draft.id;
-    let (data_path, log_path) = (data_path(&shared.ring, id), log_path(&shared.ring, id));
+    let data_path = data_path(&shared.ring, segment.draft.id);
     with_room(shared, &data_path, block.data.len() as u64, open, || write_packets(segment, block))?;
-    record.clear();
-    log::put_record(record, segment.records, block);
-    with_room(shared, &log_path, record.len() as u64, open, || {
-        let _writing = lock(&segment.files.records);
-        segment.files.log.write_all_at(record, segment.log_len)
-    })?;
-    lock(&shared.unsealed).entry(id).or_default().packets += u64::from(block.packets);
-    segment.log_len += record.len() as u64;
+    log::put_record(&mut segment.unwritten, segment.records, block);
     segment.records += 1;
+    segment.unwritten_packets += u64::from(block.packets);
     segment.draft.absorb(block);
+    write_records(shared, segment, open)
+}
+
+/// Writes what records wait, also if others must be made to last first.
+fn finish_records(shared: &Shared, segment: &mut Open, open: usize) -> Result<(), DiskError> {
+    let files = segment.files.clone();
+    while !segment.unwritten.is_empty() {
+        drop(lock(&files.records));
+        write_records(shared, segment, open)?;
+    }
+    Ok(())
+}
+
+/// Writes the records of what is written. While records are made to last, those of live packets wait, and packets go on being written.
+fn write_records(shared: &Shared, segment: &mut Open, open: usize) -> Result<(), DiskError> {
+    let Open { files, unwritten, log_len, .. } = segment;
+    let may_wait = !segment.draft.imported && unwritten.len() < UNWRITTEN_MAX;
+    let _writing = match files.records.try_lock() {
+        Ok(writing) => writing,
+        Err(TryLockError::WouldBlock) if may_wait => return Ok(()),
+        Err(_) => lock(&files.records),
+    };
+    if unwritten.is_empty() {
+        return Ok(());
+    }
+    let log_path = log_path(&shared.ring, segment.draft.id);
+    with_room(shared, &log_path, unwritten.len() as u64, open, || files.log.write_all_at(unwritten, *log_len))?;
+    *log_len += unwritten.len() as u64;
+    unwritten.clear();
+    lock(&shared.unsealed).entry(segment.draft.id).or_default().packets += std::mem::take(&mut segment.unwritten_packets);
     Ok(())
 }
 
