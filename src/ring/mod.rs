@@ -55,6 +55,9 @@ mod golden;
 mod index_size_tests;
 
 #[cfg(test)]
+mod live_tests;
+
+#[cfg(test)]
 mod retention_tests;
 
 #[cfg(test)]

@@ -1,0 +1,134 @@
+//! What only live streams do: padding, claims of completeness without handing over, a clock that is set.
+
+use super::data::{DataDir, Retention};
+use super::dropped::Dropped;
+use super::note::NoteKind;
+use super::ring_writer::RingWriter;
+use super::snapshot::{Held, ReadContext, RingReader};
+use super::tests::{OPTIONS, STREAM, read, udp};
+use super::writer::{StreamOptions, StreamWriter};
+use crate::packet::Packet;
+use crate::time::{Timestamp, Window};
+
+const LIVE: StreamOptions =
+    StreamOptions { imported: false, segment_bytes: 8 << 20, segment_flows: 100_000, reserve: 8 << 20, ..OPTIONS };
+
+fn time(i: u32) -> Timestamp {
+    Timestamp::from_nanos(1_000_000 + u64::from(i) * 1000)
+}
+
+fn append(stream: &mut StreamWriter, range: std::ops::Range<u32>) {
+    for i in range {
+        stream.append(&Packet { time: time(i), original_length: 142, data: &udp(i), options: &[] }).unwrap();
+    }
+}
+
+fn reader(data: &DataDir) -> RingReader {
+    RingReader::open(data, "eth0", &ReadContext::default()).unwrap()
+}
+
+fn held(data: &DataDir) -> Held {
+    reader(data).held().unwrap()
+}
+
+#[test]
+fn large_blocks_end_on_page_edges_and_small_ones_are_not_padded() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let stream = ring.stream(STREAM, LIVE);
+    let mut at = 0;
+    // Small, large, large, small, large: bytes of packets and what is there after each.
+    for (packets, is_large) in [(10, false), (2000, true), (3000, true), (7, false), (1500, true)] {
+        append(stream, at..at + packets);
+        at += packets;
+        stream.publish().unwrap();
+        let before = held(&data).summary.data_bytes;
+        let bytes = loop {
+            let held = held(&data);
+            if held.summary.packets == u64::from(at) {
+                break held.summary.data_bytes;
+            }
+        };
+        assert_eq!(bytes % 4096 == 0, is_large, "{packets} packets: {bytes} after {before}");
+        assert_eq!(read(&data).len(), at as usize);
+    }
+    ring.finish().unwrap();
+    assert_eq!(read(&data), (0..at).map(|i| time(i).as_nanos()).collect::<Vec<_>>());
+    assert!(super::check::check(data.path(), false).unwrap().findings.is_empty());
+}
+
+#[test]
+fn what_is_not_handed_over_is_not_said_to_be_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let stream = ring.stream(STREAM, LIVE);
+    append(stream, 0..10);
+    stream.publish().unwrap();
+    append(stream, 10..20);
+    let since = Window { from: time(0), to: time(30) };
+    stream.say_complete(time(30), since).unwrap();
+    while held(&data).complete_to != time(10) {
+        std::thread::yield_now();
+    }
+    stream.publish_complete(time(30), since).unwrap();
+    while held(&data).complete_to != time(30) {
+        std::thread::yield_now();
+    }
+    assert_eq!(held(&data).summary.packets, 20);
+    // It never goes back.
+    let stream = ring.stream(STREAM, LIVE);
+    stream.say_complete(time(25), since).unwrap();
+    append(stream, 40..50);
+    stream.publish().unwrap();
+    while held(&data).summary.packets < 30 {
+        std::thread::yield_now();
+    }
+    assert_eq!(held(&data).complete_to, time(30));
+    ring.finish().unwrap();
+    assert_eq!(reader(&data).captured(&Window::ALL).unwrap(), [since]);
+}
+
+#[test]
+fn a_later_segment_vouches_only_for_what_came_since_it_was_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    for k in 0..4 {
+        let stream = ring.stream(STREAM, LIVE);
+        append(stream, 100 * k..100 * k + 10);
+        let to = time(100 * (k + 1));
+        stream.publish_complete(to, Window { from: time(0), to }).unwrap();
+        stream.close_segment().unwrap();
+    }
+    ring.finish().unwrap();
+    let reader = reader(&data);
+    assert_eq!(reader.captured(&Window::ALL).unwrap(), [Window { from: time(0), to: time(400) }]);
+    let window = Window { from: time(120), to: time(130) };
+    assert_eq!(reader.segments_in(&window).unwrap().len(), 1, "a look-up opens one segment of four");
+}
+
+#[test]
+fn a_clock_that_is_set_begins_a_segment_and_spares_what_seems_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    // Everything is too old at once.
+    let limits = Retention { max_age_seconds: Some(0), ..Retention::default() };
+    let mut ring = RingWriter::open(&data, "eth0", Some(limits)).unwrap();
+    let small = StreamOptions { segment_bytes: 20_000, reserve: 1, ..LIVE };
+    ring.stream(STREAM, small).clock_set(time(5000), time(3)).unwrap();
+    append(ring.stream(STREAM, small), 3..1000);
+    assert_eq!(ring.finish().unwrap(), Dropped::default());
+    assert_eq!(read(&data).len(), 997);
+    let first = reader(&data).segments_in(&Window::ALL).unwrap()[0];
+    let notes = reader(&data).open_segment(&first).unwrap().notes().unwrap();
+    assert_eq!(notes[0].kind, NoteKind::ClockSet { before: time(5000), after: time(3) });
+    assert_eq!(notes[0].window, Window { from: time(3), to: time(5000) });
+    // Whoever writes it next sees a clock that holds.
+    let ring = RingWriter::open(&data, "eth0", None).unwrap();
+    while !read(&data).is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(ring.finish().unwrap().older_packets, 997);
+}
