@@ -8,6 +8,9 @@ pub mod time;
 // A packet, and the number of its link layer.
 pub mod packet;
 
+// What will be read soon.
+pub mod prefetch;
+
 // Header views: link layers, tags, IP, tunnels, ports; flow keys; Community ID.
 pub mod wire;
 

@@ -3,6 +3,7 @@
 //! The kernel writes it, and what it says is held against the block's bounds all the same.
 
 use crate::packet::Packet;
+use crate::prefetch::prefetch;
 use crate::time::{SECOND_NS, Timestamp};
 
 /// Where in a block's header the words stand: packets in it, its first frame, its length.
@@ -52,6 +53,12 @@ pub(super) fn packets(block: &mut [u8], reading: Reading, each: &mut dyn FnMut(&
     for n in 0..frames {
         let Some(frame) = block.get_mut(at..).filter(|f| f.len() >= FRAME_HEADER_LEN) else { return n };
         let next = u32_of(frame, 0) as usize;
+        // Another processor wrote the frames, and they come slowly: its header and the packet's are under way meanwhile.
+        for line in [0, 64, 128] {
+            if let Some(soon) = frame.get(next + line) {
+                prefetch(soon);
+            }
+        }
         if let Some(packet) = packet(frame, reading) {
             each(&packet);
         }

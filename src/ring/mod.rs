@@ -13,6 +13,7 @@ mod dropped_unsaid;
 pub mod error;
 pub mod facts;
 pub mod files;
+mod flow_table;
 pub mod footer;
 mod footers;
 pub mod forecast;

@@ -1,10 +1,11 @@
 //! What the flows of a segment amount to, packet by packet: their numbers, their figures, and which granules they are in.
 
 use super::draft::{Block, FlowNumber, FlowStats, counts_as_ip6};
+use super::flow_table::FlowTable;
 use crate::packet::Packet;
+use crate::prefetch::prefetch;
 use crate::time::Timestamp;
 use crate::wire::{Decoded, Direction, FlowKey};
-use hashbrown::HashTable;
 
 /// One flow. It is all that a packet of it touches, beside its place in the table of numbers.
 #[repr(align(32))]
@@ -22,7 +23,6 @@ struct Noted {
     length: u32,
     time: Timestamp,
     hash: u64,
-    number: Option<FlowNumber>,
 }
 
 /// The flows of one segment so far.
@@ -32,7 +32,7 @@ struct Noted {
 #[derive(Default)]
 pub(super) struct Tallies {
     /// Their numbers, found by key.
-    numbers: HashTable<FlowNumber>,
+    numbers: FlowTable,
     /// Keyed, so that nobody can make flows that collide.
     hasher: ahash::RandomState,
     four: Vec<Tally>,
@@ -70,18 +70,21 @@ impl Tallies {
 
     fn note_flow(&mut self, key: FlowKey, direction: Direction, packet: &Packet<'_>) {
         let hash = self.hasher.hash_one(key);
+        self.numbers.prefetch(hash);
         let (length, time) = (packet.original_length, packet.time);
-        self.noted.push(Noted { key, direction, length, time, hash, number: None });
+        self.noted.push(Noted { key, direction, length, time, hash });
     }
 
     /// Counts what was noted, all of one granule, and tells the block of new flows and of those that are in the granule.
     pub(super) fn count(&mut self, granule: u32, block: &mut Block) {
         let mut noted = std::mem::take(&mut self.noted);
-        for n in &mut noted {
-            n.number = self.find(n.hash, &n.key);
+        for n in &noted {
+            if let Some(likely) = self.numbers.find(n.hash, |_| true) {
+                self.prefetch(likely);
+            }
         }
         for n in &noted {
-            let number = n.number.unwrap_or_else(|| self.number(n.hash, &n.key, block));
+            let number = self.number(n.hash, &n.key, block);
             self.post(number, granule, block).stats.count(n.time, n.length, n.direction);
         }
         noted.clear();
@@ -101,25 +104,28 @@ impl Tallies {
         (stats(&mut self.four), stats(&mut self.six))
     }
 
-    fn find(&self, hash: u64, key: &FlowKey) -> Option<FlowNumber> {
-        let ip6 = counts_as_ip6(key);
-        let own = if ip6 { &self.six } else { &self.four };
-        self.numbers.find(hash, |n| n.is_ip6() == ip6 && own[n.index()].key == *key).copied()
+    fn prefetch(&self, number: FlowNumber) {
+        let own = if number.is_ip6() { &self.six } else { &self.four };
+        if let Some(tally) = own.get(number.index()) {
+            prefetch(&tally.key);
+            prefetch(&tally.stats.bytes);
+        }
     }
 
     fn number(&mut self, hash: u64, key: &FlowKey, block: &mut Block) -> FlowNumber {
-        if let Some(number) = self.find(hash, key) {
+        let ip6 = counts_as_ip6(key);
+        let own = if ip6 { &self.six } else { &self.four };
+        if let Some(number) = self.numbers.find(hash, |n| n.is_ip6() == ip6 && own[n.index()].key == *key) {
             return number;
         }
-        let ip6 = counts_as_ip6(key);
         let (own, fresh, family) =
             if ip6 { (&mut self.six, &mut block.new6, FlowNumber::IP6) } else { (&mut self.four, &mut block.new4, 0) };
         let number = FlowNumber(own.len() as u32 | family);
         own.push(Tally { key: *key, granule: u32::MAX, stats: FlowStats::EMPTY });
         fresh.push(*key);
         let (four, six, hasher) = (&self.four, &self.six, &self.hasher);
-        let key_of = |n: &FlowNumber| if n.is_ip6() { &six[n.index()].key } else { &four[n.index()].key };
-        self.numbers.insert_unique(hash, number, |n| hasher.hash_one(key_of(n)));
+        let key_of = |n: FlowNumber| if n.is_ip6() { &six[n.index()].key } else { &four[n.index()].key };
+        self.numbers.insert(hash, number, |n| hasher.hash_one(key_of(n)));
         number
     }
 

@@ -132,24 +132,23 @@ impl FlowKey {
             (FlowKey { a: d, b: s, vlan, a_port: dst_port, b_port: src_port, proto, bits }, Direction::BToA)
         })
     }
-
-    /// All fields in 44 bytes, for hashing.
-    fn bytes(&self) -> [u8; 44] {
-        let mut o = [0; 44];
-        o[..16].copy_from_slice(&self.a);
-        o[16..32].copy_from_slice(&self.b);
-        o[32..36].copy_from_slice(&self.vlan.to_le_bytes());
-        o[36..38].copy_from_slice(&self.a_port.to_le_bytes());
-        o[38..40].copy_from_slice(&self.b_port.to_le_bytes());
-        o[40] = self.proto;
-        o[41] = self.bits;
-        o
-    }
 }
 
+/// Of addresses that are not IPv6 only the four bytes that they have.
 impl std::hash::Hash for FlowKey {
+    #[inline]
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write(&self.bytes());
+        let rest = u64::from(self.vlan) | u64::from(self.a_port) << 32 | u64::from(self.b_port) << 48;
+        let last = u64::from(self.proto) | u64::from(self.bits) << 8;
+        if self.kind() == KeyKind::Ip6 {
+            state.write_u128(u128::from_le_bytes(self.a));
+            state.write_u128(u128::from_le_bytes(self.b));
+            state.write_u128(u128::from(rest) | u128::from(last) << 64);
+        } else {
+            let four = |x: &[u8; 16]| u64::from(u32::from_le_bytes([x[0], x[1], x[2], x[3]]));
+            state.write_u128(u128::from(four(&self.a) | four(&self.b) << 32) | u128::from(rest) << 64);
+            state.write_u64(last);
+        }
     }
 }
 
