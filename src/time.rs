@@ -79,13 +79,13 @@ impl serde::Serialize for Timestamp {
     }
 }
 
-/// RFC 3339.
+/// From what [`Timestamp`] prints, or RFC 3339 with any zone.
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
-        let ns = u64::try_from(time.as_nanosecond()).map_err(serde::de::Error::custom)?;
-        Ok(Timestamp(ns))
+        let ns = u64::try_from(time.as_nanosecond());
+        ns.map(Timestamp).map_err(|_| serde::de::Error::custom(format!("{text} lies outside of 1970 to 2554")))
     }
 }
 
@@ -137,7 +137,9 @@ mod tests {
             (951_782_400 * SECOND_NS, "2000-02-29T00:00:00Z"),
             (u64::MAX, "2554-07-21T23:34:33.709551615Z"),
         ] {
-            assert_eq!(Timestamp::from_nanos(ns).to_string(), text);
+            let time = Timestamp::from_nanos(ns);
+            assert_eq!(time.to_string(), text);
+            assert_eq!(serde_json::from_str::<Timestamp>(&format!("\"{text}\"")).unwrap(), time);
         }
     }
 
