@@ -211,6 +211,16 @@ impl Coverage {
                     detail: format!("{damage}; its segments were found without it: `taploop ring check --repair` makes it anew"),
                 });
             }
+            for (path, reason) in ring.kept_damage() {
+                coverage.add(Reason {
+                    reason: ReasonKind::Damaged,
+                    interface: ring.interface().to_string(),
+                    from: None,
+                    to: None,
+                    bytes: Some(DamagedBytes { file: path.display().to_string(), from_byte: None, to_byte: None }),
+                    detail: format!("of what pins keep: {reason}"),
+                });
+            }
             coverage.interfaces.push(interface);
         }
         Ok(coverage)
@@ -260,16 +270,28 @@ impl Coverage {
             add(ReasonKind::BeforeRing, window.from, window.to, "earlier than the first packet held");
         }
         if inside.from < inside.to {
+            // Before the ring's own first packet there is only what pins keep.
+            let ring_first = held.ring_first.unwrap_or(Timestamp::MAX);
+            let mut gap = |from: Timestamp, to: Timestamp| {
+                let dropped_to = to.min(ring_first);
+                if from < dropped_to {
+                    let detail = "earlier than the first packet of the ring, and nothing of it is kept by a pin";
+                    add(ReasonKind::BeforeRing, from, dropped_to, detail);
+                }
+                if from.max(dropped_to) < to {
+                    add(ReasonKind::NotCaptured, from.max(dropped_to), to, "capture did not run");
+                }
+            };
             let mut at = inside.from;
             for captured in ring.captured(&inside)? {
                 if captured.from > at {
-                    add(ReasonKind::NotCaptured, at, captured.from, "capture did not run");
+                    gap(at, captured.from);
                 }
                 at = at.max(captured.to);
             }
             let end = inside.to.min(held.complete_to);
             if at < end {
-                add(ReasonKind::NotCaptured, at, end, "capture did not run");
+                gap(at, end);
             }
         }
         Ok(())

@@ -5,12 +5,14 @@ use super::catalog_check::damaged_places;
 use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
 use super::footers::from_footers;
+use super::hosts;
+use super::kept_check::check_kept;
 use super::lock::{self, LOCK_FILE};
 use super::paths::{OPEN_FOLDER, data_path};
 use super::reindex::reindex;
 use super::ring_writer::RingWriter;
 use super::sections;
-use super::segment_check::{Around, check_segment, mend_around};
+use super::segment_check::{Around, check_segment, mend_frame, mend_hosts};
 use super::snapshot::log_paths;
 use crate::time::Window;
 use serde::Serialize;
@@ -95,6 +97,7 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         Err(e) => return add(&ring.join(RING_FILE), e.to_string(), false),
         Ok(_) => {}
     }
+    let kept = check_kept(&ring, data.sensor(), interface, locked, &mut add);
     let catalog = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL));
     let mut changed = false;
     let catalog = catalog.and_then(|found| Ok((found, damaged_places(&ring)?)));
@@ -113,10 +116,16 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             found
         }
     };
-    for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST)) {
+    if locked {
+        let listed = live.len();
+        live.retain(|f| !kept.contains(&f.id));
+        changed |= live.len() < listed;
+    }
+    for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST) && !kept.contains(&f.id)) {
         let (file, problem) = match check_segment(&ring, interface, facts) {
             Ok(Around { problems, segment }) => {
-                let mended = locked && !problems.is_empty() && mend_around(&ring, interface, &segment).is_ok();
+                let mend = || mend_frame(&ring, interface, &segment).and_then(|()| mend_hosts(&ring, &segment));
+                let mended = locked && !problems.is_empty() && mend().is_ok();
                 problems.into_iter().for_each(|(file, problem)| add(&file, problem, mended));
                 continue;
             }
@@ -132,7 +141,11 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             add(Path::new(&file), format!("{problem}; its packets are lost, and every cut that would have them says so"), locked);
             continue;
         }
-        let mended = locked.then(|| reindex(&ring, data.sensor(), interface, facts));
+        let anew = || {
+            let new = reindex(&ring, data.sensor(), interface, facts)?;
+            hosts::write(&ring, facts.id, &new.hosts).map(|()| new)
+        };
+        let mended = locked.then(anew);
         let (mended, problem) = match mended {
             Some(Ok(new)) => {
                 *facts = new.facts;

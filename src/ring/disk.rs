@@ -337,6 +337,9 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<Work>) -> Result<(), DiskEr
             sync_growing(shared)?;
             // Also where nothing comes, packets grow old.
             keep_limits(shared, 0, &mut 0)?;
+            if shared.clock_holds() {
+                shared.keeper.tick();
+            }
             synced = Instant::now();
         }
         if done {

@@ -66,8 +66,11 @@ impl Files {
 }
 
 /// A file that is opened when it is read, as often as the bound on open files closes it, and closed with this.
+///
+/// It may be moved at any moment from one folder to another: it is looked for in both.
 pub struct LazyFile {
     path: PathBuf,
+    moved_to: Option<PathBuf>,
     files: Arc<Files>,
     last: RefCell<Weak<File>>,
 }
@@ -75,10 +78,16 @@ pub struct LazyFile {
 impl LazyFile {
     /// Opens nothing yet.
     pub fn new(path: PathBuf, files: Arc<Files>) -> LazyFile {
-        LazyFile { path, files, last: RefCell::default() }
+        LazyFile { path, moved_to: None, files, last: RefCell::default() }
     }
 
-    /// Where it is.
+    /// One that may be moved, or have been.
+    pub fn or_moved_to(mut self, path: PathBuf) -> LazyFile {
+        self.moved_to = Some(path).filter(|p| *p != self.path);
+        self
+    }
+
+    /// Where it is, if it was not moved.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -88,7 +97,10 @@ impl LazyFile {
         if let Some(file) = self.last.borrow().upgrade() {
             return Ok(file);
         }
-        let file = self.files.open(&self.path)?;
+        let file = match (self.files.open(&self.path), &self.moved_to) {
+            (Err(e), Some(moved_to)) if e.kind() == io::ErrorKind::NotFound => self.files.open(moved_to),
+            (opened, _) => opened,
+        }?;
         *self.last.borrow_mut() = Arc::downgrade(&file);
         Ok(file)
     }
@@ -98,6 +110,7 @@ impl Drop for LazyFile {
     fn drop(&mut self) {
         if self.last.get_mut().strong_count() > 0 {
             self.files.close(&self.path);
+            self.moved_to.iter().for_each(|path| self.files.close(path));
         }
     }
 }

@@ -17,7 +17,11 @@ const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// Locks a ring for writing until the file is closed; `None` where someone else writes it.
 pub(super) fn lock(ring: &Path) -> io::Result<Option<File>> {
-    let file = File::create(ring.join(LOCK_FILE))?;
+    lock_file(File::create(ring.join(LOCK_FILE))?)
+}
+
+/// Locks a file until it is closed; `None` where someone else has it locked.
+pub(super) fn lock_file(file: File) -> io::Result<Option<File>> {
     let start = Instant::now();
     loop {
         match file.try_lock() {

@@ -1,4 +1,4 @@
-//! How packets rest: segments, index, publishing, sealing, recovery, retention, reading. The format's one page is `FORMAT.md`.
+//! How packets rest: segments, index, publishing, sealing, recovery, retention, pins, reading. The format's one page is `FORMAT.md`.
 
 pub mod aligned;
 mod bytes;
@@ -22,14 +22,21 @@ pub mod hint;
 pub mod hosts;
 pub mod ids;
 mod join;
+mod keeper;
+mod kept;
+mod kept_check;
 mod lock;
 pub mod log;
 mod mend;
 pub mod name;
+pub mod not_kept;
 pub mod note;
 pub mod packet_file;
 pub mod page;
 pub mod paths;
+pub mod pinning;
+pub mod pins;
+pub mod purge;
 mod reindex;
 mod rescue;
 pub mod retention;
@@ -57,6 +64,9 @@ mod index_size_tests;
 
 #[cfg(test)]
 mod live_tests;
+
+#[cfg(test)]
+mod pins_tests;
 
 #[cfg(test)]
 mod retention_tests;

@@ -6,6 +6,19 @@ use std::path::{Path, PathBuf};
 /// The folder of growing segments' logs, in a ring's folder.
 pub const OPEN_FOLDER: &str = "open";
 
+/// The folder of what is kept of all rings, in the data folder.
+pub const KEPT_FOLDER: &str = "kept";
+
+/// The data folder that a ring's folder is in.
+pub(super) fn data_of(ring: &Path) -> &Path {
+    ring.parent().and_then(Path::parent).unwrap_or(Path::new(""))
+}
+
+/// Where segments of a ring are kept that pins cover, once they are dropped from it.
+pub(super) fn kept_folder(ring: &Path) -> PathBuf {
+    data_of(ring).join(KEPT_FOLDER).join(ring.file_name().unwrap_or_default())
+}
+
 /// A segment's packet file.
 pub(super) fn data_path(ring: &Path, id: SegmentId) -> PathBuf {
     ring.join(format!("{id}.pcapng"))

@@ -6,7 +6,7 @@ use super::disk::{put_statistics, segment_head};
 use super::draft::SegmentDraft;
 use super::facts::SegmentFacts;
 use super::files::LazyFile;
-use super::hosts::{self, Hosts};
+use super::hosts::Hosts;
 use super::ids::{SectionId, SensorId};
 use super::mend::{self, Tail};
 use super::note::{Note, NoteKind};
@@ -32,10 +32,12 @@ pub(super) struct Mended {
     pub facts: SegmentFacts,
     /// Which section its packets belong to is no longer known.
     pub sections_lost: bool,
+    /// Its hosts now.
+    pub hosts: Hosts,
 }
 
 /// Writes a new index for a packet file: from the granules that the old one still knows, else from whole packets alone.
-/// What stands around the packets is written anew, too.
+/// What stands around the packets is written anew, too; the entry of its hosts is the caller's to write.
 pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &SegmentFacts) -> io::Result<Mended> {
     let path = data_path(ring, facts.id);
     let packets = OpenOptions::new().read(true).write(true).open(&path)?;
@@ -102,8 +104,7 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &Se
     out.sync_all()?;
     fs::rename(&temporary, &index_path)?;
     sync_folder(ring)?;
-    hosts::write(ring, facts.id, &Hosts::of(&new))?;
-    Ok(Mended { facts, sections_lost })
+    Ok(Mended { facts, sections_lost, hosts: Hosts::of(&new) })
 }
 
 /// Where the index's notes are lost, its facts still say how many packets were dropped, though not when: somewhere while capture ran.

@@ -6,9 +6,10 @@
 //! - `need`, the room that it takes itself, and
 //! - its share of what was missing before it: that divided by the rings beside it, and at most as much again as `need`.
 //!
-//! Segments go as wholes; what the last of them gave beyond that is counted for the next one that opens.
+//! Segments go as wholes; what the last of them gave beyond that is counted for the next one that opens. Those that pins cover are moved out
+//! of the ring instead: that helps the ring's own limits, and frees no space.
 
-use super::catalog::CATALOG_FILE;
+use super::catalog::{CATALOG_FILE, CatalogWriter};
 use super::data::{RING_FILE, Retention, free_bytes};
 use super::dropped::Reason;
 use super::facts::SegmentFacts;
@@ -17,6 +18,7 @@ use super::paths::{OPEN_FOLDER, data_path, index_path};
 use super::sections::SECTIONS_FOLDER;
 use super::shared::{DiskError, Shared, at, lock};
 use crate::time::{SECOND_NS, Timestamp};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -134,6 +136,9 @@ pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<
         let catalog = lock(&shared.catalog);
         let mut bytes = catalog.live().map(SegmentFacts::bytes).sum::<u64>() + unsealed + beside + need;
         let over = |bytes: u64| limits.max_bytes.is_some_and(|max| bytes > max);
+        // What is moved frees nothing, and so more must go for the sake of free space.
+        let kept =
+            if *owed > 0 { shared.keeper.would_keep(&oldest(&catalog, usize::MAX), pins_at(shared)) } else { HashSet::new() };
         for facts in catalog.live() {
             let old =
                 clock_holds && limits.max_age_seconds.is_some_and(|s| now.since(facts.arrived) > s.saturating_mul(SECOND_NS));
@@ -146,6 +151,9 @@ pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<
             };
             go.push(reason);
             bytes -= facts.bytes();
+            if kept.contains(&facts.id) {
+                continue;
+            }
             if *owed > 0 && facts.bytes() > *owed {
                 *lock(&shared.dropped_ahead) = facts.bytes() - *owed;
             }
@@ -157,11 +165,33 @@ pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<
     Ok(holds)
 }
 
-/// Drops the oldest segments, one a reason; their bytes.
-fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<u64, DiskError> {
+/// The present as far as pins go: where it cannot be told, none has expired.
+fn pins_at(shared: &Shared) -> Timestamp {
+    if shared.clock_holds() { Timestamp::now() } else { Timestamp::ZERO }
+}
+
+fn oldest(catalog: &CatalogWriter, most: usize) -> Vec<SegmentFacts> {
+    catalog.live().take(most).copied().collect()
+}
+
+/// What became of the oldest segments.
+struct Gone {
+    /// How many left the ring.
+    segments: usize,
+    /// Bytes that were freed.
+    bytes: u64,
+}
+
+/// Drops the oldest segments, one a reason; those that pins cover are moved to where they are kept.
+fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<Gone, DiskError> {
     let mut gone = Vec::new();
-    {
+    if reasons.is_empty() {
+        return Ok(Gone { segments: 0, bytes: 0 });
+    }
+    let kept = {
         let mut catalog = lock(&shared.catalog);
+        // Before the catalogue lets go of them, so that they are found at every moment.
+        let kept = shared.keeper.keep(&oldest(&catalog, reasons.len()), pins_at(shared));
         for _ in reasons {
             gone.extend(catalog.drop_oldest().map_err(at(&shared.ring))?);
         }
@@ -169,16 +199,21 @@ fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<u64, DiskError> {
         if !gone.is_empty() {
             catalog.sync().map_err(at(&shared.ring))?;
         }
-    }
+        kept
+    };
     let mut bytes = 0;
     for (facts, reason) in gone.iter().zip(reasons) {
+        super::hosts::dropped(&shared.ring, facts.id);
+        if kept.contains(&facts.id) {
+            tracing::debug!(segment = %facts.id, ?reason, "kept for a pin");
+            continue;
+        }
         for path in [data_path(&shared.ring, facts.id), index_path(&shared.ring, facts.id)] {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(DiskError { path, source: e }),
                 _ => {}
             }
         }
-        super::hosts::dropped(&shared.ring, facts.id);
         bytes += facts.bytes();
         let mut dropped = lock(&shared.dropped);
         dropped.segments += 1;
@@ -188,7 +223,7 @@ fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<u64, DiskError> {
         dropped.reasons.insert(*reason);
         tracing::debug!(segment = %facts.id, ?reason, "dropped");
     }
-    Ok(bytes)
+    Ok(Gone { segments: gone.len(), bytes })
 }
 
 /// Whether there was no space.
@@ -221,9 +256,14 @@ impl FullDisk {
         if self.left == 0 {
             return Ok(false);
         }
-        let bytes = drop_oldest(shared, &[Reason::DiskFull])?;
-        self.left = self.left.saturating_sub(bytes);
-        Ok(bytes > 0)
+        // Those that are kept free nothing.
+        loop {
+            let gone = drop_oldest(shared, &[Reason::DiskFull])?;
+            self.left = self.left.saturating_sub(gone.bytes);
+            if gone.segments == 0 || gone.bytes > 0 {
+                return Ok(gone.bytes > 0);
+            }
+        }
     }
 }
 

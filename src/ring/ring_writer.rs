@@ -6,6 +6,8 @@ use super::disk::{SEALS_QUEUED_MAX, Work, seal_segments, write_blocks};
 use super::dropped::Dropped;
 use super::facts::SegmentFacts;
 use super::ids::{SectionId, SegmentId, StreamId};
+use super::keeper::Keeper;
+use super::kept::Kept;
 use super::lock::{self, LOCK_FILE};
 use super::log;
 use super::mend;
@@ -61,8 +63,9 @@ fn disk_error(ring: &Path) -> impl Fn(io::Error) -> RingWriteError + '_ {
 }
 
 /// A section number that nothing in the ring has. Sections that no packet belongs to any more are removed on the way.
-fn next_section(ring: &Path, catalog: &CatalogWriter, logs: &[PathBuf]) -> io::Result<u32> {
-    let mut highest = catalog.live().map(|f| f.section_high.0).max().unwrap_or(0);
+fn next_section(ring: &Path, catalog: &CatalogWriter, kept: &Kept, logs: &[PathBuf]) -> io::Result<u32> {
+    let segments = || catalog.live().chain(&kept.segments);
+    let mut highest = segments().map(|f| f.section_high.0).max().unwrap_or(0);
     for log in logs {
         // What a killed writer left belongs to sections that the catalogue does not know yet.
         let published = log::read(&fs::read(log)?);
@@ -73,9 +76,9 @@ fn next_section(ring: &Path, catalog: &CatalogWriter, logs: &[PathBuf]) -> io::R
     if !logs.is_empty() {
         sections::trim(ring, SectionId(highest))?;
     }
-    let with_sections = || catalog.live().filter(|f| f.section_high != SectionId::NONE);
+    let with_sections = || segments().filter(|f| f.section_high != SectionId::NONE);
     // A segment whose first packets have no section does not say which its lowest is.
-    if logs.is_empty() && with_sections().all(|f| f.section_low != SectionId::NONE) {
+    if logs.is_empty() && kept.damaged.is_empty() && with_sections().all(|f| f.section_low != SectionId::NONE) {
         let lowest = with_sections().map(|f| f.section_low.0).min().unwrap_or(u32::MAX);
         for section in stored.into_iter().filter(|s| s.0 < lowest) {
             sections::remove(ring, section)?;
@@ -121,10 +124,12 @@ impl RingWriter {
             CatalogWriter::open(&ring).map_err(|source| RingWriteError::Catalog { interface: interface.to_string(), source })?;
         let logs = log_paths(&ring)?;
         let in_catalog = catalog.live().map(|f| f.id).max().map_or(0, |id| id.0);
+        let (keeper, kept) = Keeper::open(&ring).map_err(disk(ring.clone()))?;
+        let in_kept = kept.newest.map_or(0, |id| id.0);
         let in_logs = logs.iter().filter_map(|p| segment_of(p)).max().map_or(0, |id| id.0);
-        let next_section = next_section(&ring, &catalog, &logs).map_err(disk(ring.clone()))?;
+        let next_section = next_section(&ring, &catalog, &kept, &logs).map_err(disk(ring.clone()))?;
         let sealed: Vec<_> = catalog.live().map(|f| f.id).collect();
-        let next_id = in_catalog.max(in_logs) + 1;
+        let next_id = in_catalog.max(in_logs).max(in_kept) + 1;
         let held = catalog.live().map(SegmentFacts::bytes).sum();
         let shared = Arc::new(Shared {
             ring: ring.clone(),
@@ -133,6 +138,7 @@ impl RingWriter {
             retention: info.retention,
             catalog: Mutex::new(catalog),
             unsealed: Mutex::default(),
+            keeper,
             dropped: Mutex::default(),
             dropped_ahead: Mutex::default(),
             first_own: SegmentId(next_id),

@@ -9,7 +9,7 @@ use super::ids::SectionId;
 use super::note::Note;
 use super::packet_file::PacketFile;
 use super::page::PageCache;
-use super::paths::{data_path, index_path};
+use super::paths::{data_path, index_path, kept_folder};
 use super::sealed::{Access, SealedIndex};
 use crate::wire::FlowKey;
 use std::path::Path;
@@ -30,16 +30,17 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Opens a sealed segment of a ring's folder.
+    /// Opens a sealed segment of a ring's folder, or one that was moved from there because pins keep it.
     pub fn open_sealed(
         ring: &Path,
         facts: &SegmentFacts,
         files: Arc<Files>,
         cache: Arc<PageCache>,
     ) -> Result<Segment, SegmentError> {
-        let index = LazyFile::new(index_path(ring, facts.id), files.clone());
+        let kept = kept_folder(ring);
+        let index = LazyFile::new(index_path(ring, facts.id), files.clone()).or_moved_to(index_path(&kept, facts.id));
         let index = SealedIndex::open(index, facts.index_bytes, cache)?;
-        let data = LazyFile::new(data_path(ring, facts.id), files);
+        let data = LazyFile::new(data_path(ring, facts.id), files).or_moved_to(data_path(&kept, facts.id));
         let own = index.footer().facts;
         if own.id != facts.id || own.stream != facts.stream {
             return Err(SegmentError::damaged(index.path(), 0, "the index belongs to another segment".into()));
@@ -57,7 +58,9 @@ impl Segment {
 
     /// A growing segment, as far as its log tells.
     pub fn growing(ring: &Path, draft: Arc<SegmentDraft>, facts: SegmentFacts, files: Arc<Files>) -> Segment {
-        let data = LazyFile::new(data_path(ring, draft.id), files);
+        // It may be sealed and kept while it is read.
+        let moved_to = data_path(&kept_folder(ring), draft.id);
+        let data = LazyFile::new(data_path(ring, draft.id), files).or_moved_to(moved_to);
         let sections = draft.sections.clone();
         let path = data.path().into();
         Segment { index: Index::Growing(draft), facts, data, path, sections }

@@ -104,8 +104,8 @@ impl Frame {
     }
 }
 
-/// Writes anew what stands around the packets, and the entry of the hosts.
-pub(super) fn mend_around(ring: &Path, interface: &str, segment: &Segment) -> io::Result<()> {
+/// Writes anew what stands around the packets.
+pub(super) fn mend_frame(ring: &Path, interface: &str, segment: &Segment) -> io::Result<()> {
     let frame = Frame::of(ring, interface, segment).map_err(io::Error::other)?;
     let file = OpenOptions::new().read(true).write(true).open(segment.data_path())?;
     let (start, end) = frame.granules;
@@ -117,9 +117,13 @@ pub(super) fn mend_around(ring: &Path, interface: &str, segment: &Segment) -> io
         file.write_all_at(&frame.closing, end)?;
         file.set_len(end + frame.closing.len() as u64)?;
     }
-    file.sync_all()?;
+    file.sync_all()
+}
+
+/// Writes the entry of a segment's hosts anew.
+pub(super) fn mend_hosts(ring: &Path, segment: &Segment) -> io::Result<()> {
     let facts = segment.facts();
-    let mut told = SegmentDraft::new(SensorId([0; 16]), facts.id, facts.stream, start);
+    let mut told = SegmentDraft::new(SensorId([0; 16]), facts.id, facts.stream, 0);
     told.damaged = facts.has(SegmentFacts::DAMAGED);
     let each = |key: &crate::wire::FlowKey, _: &_| {
         let keys = if counts_as_ip6(key) { &mut told.keys6 } else { &mut told.keys4 };

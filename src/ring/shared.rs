@@ -4,6 +4,7 @@ use super::catalog::CatalogWriter;
 use super::data::Retention;
 use super::dropped::Dropped;
 use super::ids::{SegmentId, SensorId};
+use super::keeper::Keeper;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub catalog: Mutex<CatalogWriter>,
     /// Segments that are open or being sealed.
     pub unsealed: Mutex<HashMap<SegmentId, Unsealed>>,
+    /// Keeps what pins cover.
+    pub keeper: Keeper,
     /// What was dropped.
     pub dropped: Mutex<Dropped>,
     /// Bytes that were dropped for the sake of free space beyond what was due.

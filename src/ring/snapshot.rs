@@ -1,7 +1,8 @@
 //! What a reader sees of a ring: its sealed segments and what is published of the growing ones, as of one moment.
 //!
 //! The folder of growing segments is listed before the catalogue is opened: a segment that is sealed in between is then found in the
-//! catalogue, and one that is found in both counts as sealed.
+//! catalogue, and one that is found in both counts as sealed. What pins keep is listed after the catalogue is opened: a segment that is
+//! moved in between is then found there, and one that is found in both counts as the ring's.
 
 use super::catalog::{CatalogError, CatalogReader, Summary, reach};
 use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info, rescued_ring_info};
@@ -13,10 +14,12 @@ use super::footers::{from_footers, indexes};
 use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
 use super::ids::{SectionId, SegmentId};
+use super::kept;
 use super::lock;
 use super::log;
 use super::page::PageCache;
 use super::paths::{OPEN_FOLDER, data_path, log_path, segment_of};
+use super::purge::reach_of;
 use super::sections::{self, Section};
 use super::segment::Segment;
 use crate::time::{Timestamp, Window};
@@ -74,6 +77,9 @@ pub struct RingReader {
     info: RingInfo,
     catalog: Option<CatalogReader>,
     growing: Vec<(SegmentFacts, Arc<SegmentDraft>)>,
+    /// What pins keep of it and the catalogue no longer lists, in the order of their numbers.
+    kept: Vec<SegmentFacts>,
+    kept_damage: Vec<(PathBuf, String)>,
     complete_to: Option<Timestamp>,
     /// What is wrong with the catalogue, once that was met, and the segments that were found without it.
     without_catalog: OnceLock<(String, Vec<SegmentFacts>)>,
@@ -89,8 +95,12 @@ pub struct Held {
     pub last: Option<Timestamp>,
     /// No packet earlier than this can still appear.
     pub complete_to: Timestamp,
-    /// The sum of its segments.
+    /// The time of the first packet of the ring itself, without what pins keep from before it.
+    pub ring_first: Option<Timestamp>,
+    /// The sum of the ring's own segments.
     pub summary: Summary,
+    /// The sum of what pins keep.
+    pub kept: Summary,
     /// How many of them grow.
     pub growing: u64,
 }
@@ -147,11 +157,21 @@ impl RingReader {
             }
             Err(source) => return Err(RingError::Catalog { ring, source }),
         };
-        let mut reader =
-            RingReader { ring, info, catalog, growing, complete_to: None, without_catalog, context: context.clone() };
+        let mut reader = RingReader {
+            ring,
+            info,
+            catalog,
+            growing,
+            kept: Vec::new(),
+            kept_damage: Vec::new(),
+            complete_to: None,
+            without_catalog,
+            context: context.clone(),
+        };
+        reader.find_kept()?;
         if !reader.growing.is_empty() || !vanished.is_empty() {
             let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
-            let sealed: HashSet<SegmentId> = newest.iter().map(|f| f.id).collect();
+            let sealed: HashSet<SegmentId> = newest.iter().chain(&reader.kept).map(|f| f.id).collect();
             if !vanished.iter().all(|log| segment_of(log).is_some_and(|id| sealed.contains(&id))) {
                 return Ok(None);
             }
@@ -169,6 +189,29 @@ impl RingReader {
             }
         }
         Ok(Some(reader))
+    }
+
+    /// Lists what pins keep. Those that the catalogue still lists are not told twice: they are just being moved.
+    fn find_kept(&mut self) -> Result<(), RingError> {
+        let found = kept::list(&self.ring, |_| None)
+            .map_err(|source| RingError::Io { path: super::paths::kept_folder(&self.ring), source })?;
+        if !found.segments.is_empty() {
+            let listed: HashSet<SegmentId> = self.sealed_in(&reach_of(&found.segments))?.iter().map(|f| f.id).collect();
+            self.kept = found.segments;
+            self.kept.retain(|f| !listed.contains(&f.id));
+        }
+        self.kept_damage = found.damaged.into_iter().map(|(_, path, reason)| (path, reason)).collect();
+        Ok(())
+    }
+
+    /// Whether a segment was dropped from the ring and pins keep it.
+    pub fn is_kept(&self, facts: &SegmentFacts) -> bool {
+        self.kept.binary_search_by_key(&facts.id, |f| f.id).is_ok()
+    }
+
+    /// Files of what pins keep whose packets no answer can have, since their index is damaged, and why.
+    pub fn kept_damage(&self) -> &[(PathBuf, String)] {
+        &self.kept_damage
     }
 
     /// The interface's true name.
@@ -214,6 +257,7 @@ impl RingReader {
     /// The segments that have packets in the window or for which capture ran in it, lowest time first.
     pub fn segments_in(&self, window: &Window) -> Result<Vec<SegmentFacts>, RingError> {
         let mut found = self.sealed_in(window)?;
+        found.extend(self.kept.iter().filter(|f| window.touches(reach(f).0, reach(f).1)));
         let captured = |f: &SegmentFacts| f.captured.intersect(window).is_some();
         let grow = self.growing.iter().map(|(f, _)| *f);
         found.extend(grow.filter(|f| (f.packets > 0 && window.touches(f.low, f.high)) || captured(f)));
@@ -249,7 +293,7 @@ impl RingReader {
     pub fn still_holds(&self, file: &Path, span: Option<(Timestamp, Timestamp)>) -> bool {
         let Some(id) = segment_of(file) else { return false };
         let window = span.map_or(Window::ALL, |(low, high)| Window { from: low, to: high.saturating_add(1) });
-        if log_path(&self.ring, id).exists() {
+        if log_path(&self.ring, id).exists() || kept::has(&self.ring, id) {
             return true;
         }
         let listed = CatalogReader::open(&self.ring).and_then(|c| c.segments_in(&window));
@@ -267,12 +311,21 @@ impl RingReader {
         for (facts, _) in &self.growing {
             summary.add(facts);
         }
-        let any = summary.first != Timestamp::MAX;
-        let last = any.then_some(summary.last);
+        let kept = sum(&self.kept);
+        let mut all = summary;
+        all.join(&kept);
+        let any = all.first != Timestamp::MAX;
         // Capture ran up to there, be it without a packet.
-        let ended = if any { summary.last.max(summary.high).saturating_add(1) } else { Timestamp::ZERO };
-        let complete_to = self.complete_to.unwrap_or(ended);
-        Ok(Held { first: any.then_some(summary.first), last, complete_to, summary, growing: self.growing.len() as u64 })
+        let ended = if any { all.last.max(all.high).saturating_add(1) } else { Timestamp::ZERO };
+        Ok(Held {
+            first: any.then_some(all.first),
+            last: any.then_some(all.last),
+            complete_to: self.complete_to.unwrap_or(ended),
+            ring_first: Some(summary.first).filter(|t| *t != Timestamp::MAX),
+            summary,
+            kept,
+            growing: self.growing.len() as u64,
+        })
     }
 
     /// How long its limits let packets stay.
@@ -302,7 +355,8 @@ impl RingReader {
 
     /// Whether any segment held is of a live interface.
     pub fn has_live_segments(&self) -> Result<bool, RingError> {
-        Ok(self.held()?.summary.live > 0)
+        let held = self.held()?;
+        Ok(held.summary.live > 0 || held.kept.live > 0)
     }
 
     /// What is kept of a section beside its packets.
