@@ -4,11 +4,14 @@ mod cut;
 mod flows;
 mod import;
 mod output;
+mod pin;
+mod pins;
 mod record;
 mod ring_check;
 mod rings;
 mod selection;
 mod target;
+mod unpin;
 
 use clap::{Parser, Subcommand};
 use output::{Failure, say};
@@ -39,6 +42,12 @@ enum Command {
     Cut(cut::Args),
     /// List the flows of a selection
     Flows(flows::Args),
+    /// Keep a window from being dropped
+    Pin(pin::Args),
+    /// List the pins: what each keeps
+    Pins(pins::Args),
+    /// Remove pins, and what is kept that no other covers
+    Unpin(unpin::Args),
     /// Look after rings
     #[command(subcommand)]
     Ring(Ring),
@@ -67,6 +76,9 @@ pub fn main() -> ExitCode {
         Command::Rings(args) => rings::run(args),
         Command::Cut(args) => cut::run(args),
         Command::Flows(args) => flows::run(args),
+        Command::Pin(args) => pin::run(args),
+        Command::Pins(args) => pins::run(args),
+        Command::Unpin(args) => unpin::run(args),
         Command::Ring(Ring::Check(args)) => ring_check::run(args),
     });
     done.map_or_else(|failure| report(&failure), ExitCode::from)

@@ -31,6 +31,10 @@ struct Ring {
     bytes: u64,
     data_bytes: u64,
     index_bytes: u64,
+    kept_segments: u64,
+    kept_packets: u64,
+    kept_bytes: u64,
+    kept_first_packet: Option<Timestamp>,
     first_packet: Option<Timestamp>,
     last_packet: Option<Timestamp>,
     complete_to: Timestamp,
@@ -53,8 +57,8 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         match look(&data, &interface, &context) {
             Ok((ring, damage)) => {
                 rings.push(ring);
-                if let Some(damage) = damage {
-                    say(&format!("interface {interface}: {damage}; its segments were found without it"));
+                for damage in damage {
+                    say(&format!("interface {interface}: {damage}"));
                     status = FAILED;
                 }
             }
@@ -80,8 +84,8 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// What a ring holds, and what is wrong with its catalogue.
-fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring, Option<String>), RingError> {
+/// What a ring holds, and what is wrong with its catalogue and with what is kept of it.
+fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring, Vec<String>), RingError> {
     let ring = RingReader::open(data, interface, context)?;
     let held = ring.held()?;
     let sum = held.summary;
@@ -93,7 +97,11 @@ fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring,
         bytes: sum.data_bytes.saturating_add(sum.index_bytes),
         data_bytes: sum.data_bytes,
         index_bytes: sum.index_bytes,
-        first_packet: held.first,
+        kept_segments: held.kept.segments,
+        kept_packets: held.kept.packets,
+        kept_bytes: held.kept.data_bytes.saturating_add(held.kept.index_bytes),
+        kept_first_packet: Some(held.kept.first).filter(|t| *t != Timestamp::MAX),
+        first_packet: held.ring_first,
         last_packet: held.last,
         complete_to: held.complete_to,
         drops: sum.drops,
@@ -103,7 +111,10 @@ fn look(data: &DataDir, interface: &str, context: &ReadContext) -> Result<(Ring,
         forecast: ring.forecast(&held, Timestamp::now())?,
         recorder: ring.is_written().then(|| read_state(data, interface)).flatten(),
     };
-    Ok((row, ring.catalog_damage().map(str::to_string)))
+    let mut damage: Vec<String> =
+        ring.catalog_damage().map(|damage| format!("{damage}; its segments were found without it")).into_iter().collect();
+    damage.extend(ring.kept_damage().iter().map(|(path, reason)| format!("{}: {reason}", path.display())));
+    Ok((row, damage))
 }
 
 fn forecast_text(retention: &Retention, forecast: Option<&Forecast>) -> String {
@@ -133,6 +144,7 @@ fn print_rings(rings: &[Ring]) {
         "packets",
         "size",
         "index",
+        "kept",
         "drops",
         "damaged",
         "recovered",
@@ -150,10 +162,11 @@ fn print_rings(rings: &[Ring]) {
             grouped(r.packets),
             size(r.bytes),
             size(r.index_bytes),
+            size(r.kept_bytes),
             grouped(r.drops),
             grouped(r.damaged_segments),
             grouped(r.recovered_packets),
         ]
     });
-    print_table(&head, &rows.collect::<Vec<_>>(), 8);
+    print_table(&head, &rows.collect::<Vec<_>>(), 9);
 }

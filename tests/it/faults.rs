@@ -35,7 +35,7 @@ pub(crate) fn held_prefix(data: &Data, source: &[Made]) -> u64 {
 }
 
 /// One import that is fed through a pipe and killed: what had been published before.
-fn killed(data: &Data, r: &mut Random, bytes: Vec<u8>, flags: &[&str]) -> u64 {
+pub(crate) fn killed(data: &Data, r: &mut Random, bytes: Vec<u8>, flags: &[&str]) -> u64 {
     let mut c = data.command(&["import"], &["--interface", "eth0"]);
     c.args(flags).arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = Running(c.spawn().unwrap());

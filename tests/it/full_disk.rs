@@ -9,7 +9,7 @@ fn packets(from: u64, count: u64) -> Vec<Made> {
 }
 
 /// Runs a script with a disk of its own of 30 MB at `$DISK`; `$T` is the binary, `$HERE` the folder around the data.
-fn on_small_disk(data: &Data, script: &str) -> Option<Output> {
+pub(crate) fn on_small_disk(data: &Data, script: &str) -> Option<Output> {
     let can = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "small", "/mnt"]).stderr(Stdio::null()).status();
     if !can.is_ok_and(|s| s.success()) {
         skip("this user may not mount a small disk (unshare -rm)");

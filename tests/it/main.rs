@@ -22,4 +22,5 @@ mod hostile;
 mod live;
 mod order;
 mod output;
+mod pins;
 mod spoilt;
