@@ -119,6 +119,7 @@ impl Recorder {
 
     /// Starts recording in threads of its own, once the ring could be opened.
     pub fn start(self, data: &DataDir, stop: Arc<AtomicBool>) -> Result<Running, RecordError> {
+        keep_freed_memory();
         let ring = open_ring(data, &self.options)?;
         let (status, trouble, interface) = (self.status.clone(), self.trouble.clone(), self.interface().to_string());
         let mut running =
@@ -180,6 +181,19 @@ impl Recorder {
         match open.map(RingWriter::finish) {
             Some(Err(e)) => ended.and(Err(e.into())),
             _ => ended,
+        }
+    }
+}
+
+/// Has freed memory kept for what comes next. Each segment's index takes some MiB that are given up when it is sealed, and memory that the
+/// kernel gives anew costs a fault a page: 0.03 s of CPU time per million packets where it was measured.
+fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        const LARGE: libc::c_int = 256 << 20;
+        for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+            // SAFETY: it sets a number of the allocator's; where it does not take it, nothing changes.
+            unsafe { libc::mallopt(parameter, LARGE) };
         }
     }
 }

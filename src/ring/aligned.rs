@@ -6,8 +6,10 @@ use std::ops::Deref;
 /// The edge that memory, file positions and lengths keep to where the page cache is passed over. No disk asks for more.
 pub const PAGE: usize = 4096;
 
-/// It grows to twice what is wanted, and by no more than this beyond it.
-const AHEAD_PAGES: usize = 64;
+/// Beyond so many pages it takes [`BLOCK_PAGES`] at once: growing means copying, and pages that are touched for the first time are dear.
+const SMALL_PAGES: usize = 16;
+/// Pages of a block of the largest size and what it may have beyond it.
+const BLOCK_PAGES: usize = (1 << 20) / PAGE + 24;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(4096))]
@@ -30,8 +32,9 @@ impl AlignedBuffer {
     pub fn grow(&mut self, by: usize) -> &mut [u8] {
         let (start, end) = (self.len, self.len + by);
         if end > self.pages.len() * PAGE {
-            let (wanted, have) = (end.div_ceil(PAGE), self.pages.len());
-            self.pages.resize(wanted + have.min(AHEAD_PAGES), Page([0; PAGE]));
+            let wanted = end.div_ceil(PAGE);
+            let pages = if wanted > SMALL_PAGES { (wanted + SMALL_PAGES).max(BLOCK_PAGES) } else { (2 * wanted).min(SMALL_PAGES) };
+            self.pages.resize(pages, Page([0; PAGE]));
         }
         self.len = end;
         // SAFETY: the pages are `pages.len() * PAGE` initialized bytes without gaps, of which `end` is no more, and they are borrowed mutably.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Bytes of packets after which a block is handed over.
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Blocks that may wait for the disk, all streams of a ring together.
-pub const BLOCKS_QUEUED_MAX: usize = 64;
+pub const BLOCKS_QUEUED_MAX: usize = 24;
 /// A segment is sealed early at so many flows.
 pub const SEGMENT_FLOWS: usize = 400_000;
 /// Bytes of a segment, where nothing else is asked for.
