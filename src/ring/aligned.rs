@@ -33,7 +33,8 @@ impl AlignedBuffer {
         let (start, end) = (self.len, self.len + by);
         if end > self.pages.len() * PAGE {
             let wanted = end.div_ceil(PAGE);
-            let pages = if wanted > SMALL_PAGES { (wanted + SMALL_PAGES).max(BLOCK_PAGES) } else { (2 * wanted).min(SMALL_PAGES) };
+            let pages =
+                if wanted > SMALL_PAGES { (wanted + SMALL_PAGES).max(BLOCK_PAGES) } else { (2 * wanted).min(SMALL_PAGES) };
             self.pages.resize(pages, Page([0; PAGE]));
         }
         self.len = end;

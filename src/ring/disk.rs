@@ -229,7 +229,9 @@ fn pad(block: &mut Block, start: u64) {
         n if n < PADDING_MIN => n + PAGE,
         n => n,
     };
-    padding(block.data.grow(missing), ENTERPRISE_NUMBER);
+    let added = block.data.grow(missing);
+    padding(added, ENTERPRISE_NUMBER);
+    last.crc = crc32c::crc32c_append(last.crc, added);
     last.stored_len += missing as u32;
 }
 
@@ -249,10 +251,6 @@ fn write_packets(segment: &mut Open, block: &Block) -> io::Result<()> {
 fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, open: usize) -> Result<(), DiskError> {
     if segment.direct.is_some() && block.data.len() >= DIRECT_BYTES_MIN {
         pad(block, segment.draft.data_len);
-    }
-    for granule in &mut block.granules {
-        let start = granule.stored_offset as usize;
-        granule.crc = crc32c::crc32c(&block.data[start..start + granule.stored_len as usize]);
     }
     let data_path = data_path(&shared.ring, segment.draft.id);
     with_room(shared, &data_path, block.data.len() as u64, open, || write_packets(segment, block))?;

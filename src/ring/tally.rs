@@ -68,7 +68,8 @@ impl Tallies {
         }
     }
 
-    fn note_flow(&mut self, key: FlowKey, direction: Direction, packet: &Packet<'_>) {
+    /// Notes a packet in one flow.
+    pub(super) fn note_flow(&mut self, key: FlowKey, direction: Direction, packet: &Packet<'_>) {
         let hash = self.hasher.hash_one(key);
         self.numbers.prefetch(hash);
         let (length, time) = (packet.original_length, packet.time);

@@ -9,7 +9,7 @@ use super::tally::Tallies;
 use crate::packet::Packet;
 use crate::pcap::block::{enhanced_packet_len, put_enhanced_packet};
 use crate::time::{Timestamp, Window};
-use crate::wire::{Decoded, FragmentTable, decode};
+use crate::wire::{Decoded, FragmentTable, decode, plain_flow4};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,8 +181,13 @@ impl StreamWriter {
 
     /// Adds a packet. Waits only where [`BLOCKS_QUEUED_MAX`] blocks wait for the disk.
     pub fn append(&mut self, packet: &Packet<'_>) -> Result<(), WriteStopped> {
-        decode(self.stream.link_type, packet.data, &mut self.decoded);
-        let hint = self.fragments.resolve(&mut self.decoded, packet.time);
+        let plain = plain_flow4(self.stream.link_type, packet.data);
+        let hint = if plain.is_some() {
+            None
+        } else {
+            decode(self.stream.link_type, packet.data, &mut self.decoded);
+            self.fragments.resolve(&mut self.decoded, packet.time)
+        };
         self.hinted.clear();
         if hint.is_some() || !packet.options.is_empty() {
             self.hinted.extend_from_slice(&without_hints(packet.options));
@@ -210,7 +215,10 @@ impl StreamWriter {
         self.segment_bytes += len as u64;
         self.granule_captured += packet.data.len();
         self.note_time(packet);
-        self.tallies.note(&self.decoded, packet);
+        match plain {
+            Some((key, direction)) => self.tallies.note_flow(key, direction, packet),
+            None => self.tallies.note(&self.decoded, packet),
+        }
         Ok(())
     }
 
@@ -261,7 +269,7 @@ impl StreamWriter {
             stored_offset: self.granule_start as u64,
             stored_len: len as u32,
             codec: Codec::Plain,
-            crc: 0, // the disk thread computes it
+            crc: crc32c::crc32c(&self.block.data[self.granule_start..]),
             low: self.granule_low,
             high: self.granule_high,
         });

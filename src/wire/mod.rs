@@ -29,7 +29,7 @@ pub use layer::{
     Decoded, EXTENSIONS_MAX, Fragment, HEADERS_MAX, LABELS_MAX, LAYERS_MAX, Layer, LayerKind, PortPair, TAGS_MAX, VlanTags,
 };
 pub use link::plannable;
-pub use plain::plain_tcp4;
+pub use plain::{plain_flow4, plain_tcp4};
 pub use protocol::{protocol_name, protocol_number};
 
 use crate::packet::LinkType;

@@ -115,6 +115,11 @@ pub(super) fn udp(data: &[u8], source: u16, destination: u16, at: usize) -> Next
     }
 }
 
+/// Whether [`udp`] may look further into what goes between these ports.
+pub(super) fn may_be_tunnel(source: u16, destination: u16) -> bool {
+    matches!(destination, 4789 | 8472 | 6081 | 6635 | 2152 | 3544) || matches!(source, 2152 | 3544)
+}
+
 /// VXLAN (RFC 7348 5): the I flag must be set. Group policy may set others.
 fn vxlan(data: &[u8], at: usize) -> Next {
     match data.get(at..at + 8) {
