@@ -2,9 +2,9 @@
 
 use super::output::{Failure, NOT_WHOLE, print_line};
 use super::selection::{SelectionArgs, verdict};
-use super::target::{Target, is_stdout, lies_in};
+use super::target::{Target, is_same_file, is_stdout, lies_in};
 use crate::cut::{Format, cut};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The command's arguments.
 #[derive(clap::Args)]
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         if is_stdout(coverage) && is_stdout(&args.write) {
             return Err(Failure::request("the cut and the coverage cannot both go to standard output: give one of them a file"));
         }
-        if *coverage == args.write && coverage != Path::new("/dev/null") {
+        if is_same_file(coverage, &args.write) {
             return Err(Failure::request("-w and --coverage name the same file: give each its own"));
         }
     }

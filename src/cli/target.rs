@@ -45,6 +45,35 @@ pub(super) fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|p| path == Path::new(p))
 }
 
+/// Whether two paths lead to one file, be it there or not, so that the second result would replace the first. The null device keeps
+/// neither.
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (found(a), found(b)) {
+        (Some(a), Some(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()) && !is_null(&a),
+        (None, None) => place(a).is_some_and(|p| Some(p) == place(b)),
+        _ => false,
+    }
+}
+
+/// What a result at `path` would meet.
+fn found(path: &Path) -> Option<fs::Metadata> {
+    if !is_stdout(path) {
+        return fs::metadata(path).ok();
+    }
+    io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata()).ok()
+}
+
+fn is_null(found: &fs::Metadata) -> bool {
+    fs::metadata("/dev/null").is_ok_and(|null| (null.mode(), null.rdev()) == (found.mode(), found.rdev()))
+}
+
+/// The folder in which a file at `path` would come to lie, and its name there.
+fn place(path: &Path) -> Option<PathBuf> {
+    let path = followed(path);
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(fs::canonicalize(parent).ok()?.join(path.file_name()?))
+}
+
 /// Whether a file that is or would be at `path` lies in a folder, links followed.
 pub(super) fn lies_in(path: &Path, folder: &Path) -> bool {
     let path = followed(path);
@@ -262,6 +291,26 @@ mod tests {
         assert_eq!(fs::read(&real).unwrap(), b"second");
         assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&far).unwrap().is_symlink() && fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn one_file_is_known_by_two_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let same = |a: &str, b: &str| is_same_file(&at(a), &at(b));
+        fs::create_dir(at("folder")).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink(".", at("here")).unwrap();
+        for exists in [false, true] {
+            assert!(
+                same("file", "./file") && same("file", "folder/../file") && same("file", "here/file") && same("link", "file")
+            );
+            assert!(!same("file", "other") && !same("file", "folder/file"));
+            assert_eq!(at("file").exists(), exists);
+            fs::write(at("file"), b"x").unwrap();
+        }
+        assert!(!is_same_file(Path::new("/dev/null"), Path::new("/dev/null")));
+        assert!(is_same_file(Path::new("/dev/zero"), Path::new("/dev/./zero")));
     }
 
     #[test]

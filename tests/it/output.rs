@@ -49,6 +49,29 @@ fn a_cut_that_is_interrupted_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_cut_and_its_coverage_do_not_replace_each_other() {
+    let data = Data::new();
+    data.take("few.pcapng", &pcapng("eth0", &few()));
+    let outside = data.outside();
+    std::os::unix::fs::symlink("cut.pcapng", outside.join("link")).unwrap();
+    for exists in [false, true] {
+        for other in ["./cut.pcapng", "link", "data/../cut.pcapng", outside.join("cut.pcapng").to_str().unwrap()] {
+            let out = data.run(&["cut"], &["-w", "cut.pcapng", "--coverage", other]).expect(WRONG_REQUEST);
+            assert!(out.one_line().contains("same file"), "{other}: {}", out.stderr);
+            assert_eq!(outside.join("cut.pcapng").exists(), exists, "{other}");
+        }
+        std::fs::write(outside.join("cut.pcapng"), b"").unwrap();
+    }
+    // The shell has opened it already.
+    let mut cut = data.command(&["cut"], &["--coverage", "cut.pcapng"]);
+    let file = std::fs::File::create(outside.join("cut.pcapng")).unwrap();
+    let status = cut.stdin(Stdio::null()).stdout(file).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(WRONG_REQUEST));
+    data.run(&["cut"], &["-w", "/dev/null", "--coverage", "/dev/null"]).expect(WHOLE);
+    data.run(&["cut"], &["-w", "cut.pcapng", "--coverage", "coverage.json"]).expect(WHOLE);
+}
+
+#[test]
 fn a_damaged_catalogue_hides_nothing() {
     let data = Data::new();
     for name in ["eth0", "eth1", "eth2"] {
