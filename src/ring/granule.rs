@@ -14,6 +14,8 @@ pub const GRANULE_BYTES_MAX: usize = 16 * 1024;
 pub const SMALL_GRANULE: usize = CAPTURED_MIN;
 /// Bytes of one granule, at most.
 pub const STORED_LEN_MAX: u64 = (1 << 28) - 4;
+/// Where granules of a packet file end, at most: a sealed index cannot tell a place behind it.
+pub const STORED_END_MAX: u64 = u32::MAX as u64 * 4;
 
 /// Bytes of one entry in the granule table of a sealed index.
 pub const GRANULE_ENTRY_LEN: usize = 16;

@@ -2,7 +2,7 @@
 
 use super::disk::ToSeal;
 use super::draft::{Block, FlowStats, SegmentDraft, vouched};
-use super::granule::{Codec, GranuleEntry, STORED_LEN_MAX, ends_before};
+use super::granule::{Codec, GranuleEntry, STORED_END_MAX, STORED_LEN_MAX, ends_before};
 use super::ids::{SectionId, SegmentId};
 use super::join::join_small_granules;
 use super::log;
@@ -106,7 +106,7 @@ pub(super) fn rebuild(
         let sound = data.read_exact_at(&mut buffer, granule.stored_offset).is_ok() && crc32c::crc32c(&buffer) == granule.crc;
         rebuilt.add_granule(granule, if sound { &buffer } else { &[] }, section_at(old, i as u32));
     }
-    let len = data.metadata()?.len();
+    let len = data.metadata()?.len().min(STORED_END_MAX);
     loop {
         let at = rebuilt.draft.data_len;
         let mut bytes = vec![0; len.saturating_sub(at).min(TAIL_BYTES) as usize];
@@ -115,7 +115,8 @@ pub(super) fn rebuild(
             break;
         }
     }
-    while let Some(left) = tail.packets_to.map(|end| end.saturating_sub(rebuilt.draft.data_len)).filter(|&n| n > 0) {
+    let end = tail.packets_to.unwrap_or(0).min(STORED_END_MAX);
+    while let Some(left) = end.checked_sub(rebuilt.draft.data_len).filter(|&n| n > 0) {
         let granule = GranuleEntry {
             stored_offset: 0,
             stored_len: left.min(STORED_LEN_MAX) as u32,

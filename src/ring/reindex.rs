@@ -6,6 +6,7 @@ use super::disk::{put_statistics, segment_head};
 use super::draft::SegmentDraft;
 use super::facts::SegmentFacts;
 use super::files::LazyFile;
+use super::granule::STORED_END_MAX;
 use super::hosts::Hosts;
 use super::ids::{SectionId, SensorId};
 use super::mend::{self, Tail};
@@ -58,10 +59,13 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &Se
     let sections_lost = sections.is_none() && !all_of_one;
     let section = if all_of_one { facts.section_high } else { SectionId::NONE };
     draft.sections = sections.unwrap_or_else(|| vec![(0, section)]);
+    // A length that no segment has says nothing: then the file has the one that it has.
+    let is_length = facts.data_bytes <= STORED_END_MAX && facts.data_bytes.is_multiple_of(4);
+    let data_bytes = if is_length { facts.data_bytes } else { packets.metadata()?.len() / 4 * 4 };
     let tail = Tail {
         section,
         // What cannot be read as packets up to there was some.
-        packets_to: Some(facts.data_bytes.saturating_sub(CLOSING_LEN)),
+        packets_to: Some(data_bytes.saturating_sub(CLOSING_LEN)),
         low: facts.low,
         high: facts.high,
     };

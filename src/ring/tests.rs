@@ -115,6 +115,27 @@ fn damage_is_named_and_mended() {
     }
 }
 
+#[test]
+fn a_length_that_no_segment_has_is_not_believed() {
+    use super::catalog::{CatalogReader, CatalogWriter};
+    use super::check::check;
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    write(&data, 0..3000, true);
+    let (ring, before) = (data.ring_path("eth0"), read(&data));
+    for claimed in [1 << 62, u64::MAX, (1 << 34) + 4, 4_000_001] {
+        let found = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL)).unwrap();
+        let mut live: Vec<_> = found.into_iter().map(|(_, f)| f).collect();
+        live[0].data_bytes = claimed;
+        CatalogWriter::rewrite(&ring, live).unwrap();
+        assert!(!check(data.path(), false).unwrap().clean, "{claimed}");
+        let report = check(data.path(), true).unwrap();
+        assert!(report.findings.iter().all(|f| f.mended), "{report:?}");
+        assert!(check(data.path(), false).unwrap().clean, "{claimed}");
+        assert_eq!(read(&data), before, "{claimed}");
+    }
+}
+
 /// Bytes of all files of a folder, as `du` counts them but for what is reserved.
 fn taken(folder: &std::path::Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
