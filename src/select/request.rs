@@ -52,7 +52,7 @@ pub struct Request {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub window: Option<Duration>,
     /// A filter in pcap-filter syntax, as tcpdump takes it; names of hosts are never looked up
-    #[arg(long, value_name = "PCAP-FILTER")]
+    #[arg(long, value_name = "PCAP-FILTER", allow_hyphen_values = true)]
     pub filter: Option<String>,
     /// At most so many packets
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]

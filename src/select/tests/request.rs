@@ -44,6 +44,7 @@ fn flags_become_a_selection() {
         ),
         ("--filter |", "everything"),
         ("--filter type|mgt", "where filter \"type mgt\""),
+        ("--filter -len|+|60|<|0", "where filter \"-len + 60 < 0\""),
     ] {
         assert_eq!(resolve(line).as_deref(), Ok(text), "{line}");
     }
