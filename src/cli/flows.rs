@@ -1,6 +1,6 @@
 //! `taploop flows`.
 
-use super::output::{Failure, counted, grouped, print_table, say};
+use super::output::{Failure, NOT_WHOLE, counted, grouped, print_table, say};
 use super::selection::{SelectionArgs, verdict};
 use crate::cut::flows::{Flows, flows};
 use std::io::{self, BufWriter, Write};
@@ -24,7 +24,8 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let (found, coverage) = flows(&data, &selection).map_err(|e| Failure::of(&e, e.is_request()))?;
     if args.json {
         match print_json_lines(&found) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+            // Whoever went away knows it: nothing is said.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(NOT_WHOLE),
             Err(e) => return Err(Failure::failed(format!("standard output cannot be written: {e}"))),
             Ok(()) => {}
         }

@@ -72,6 +72,17 @@ fn a_cut_and_its_coverage_do_not_replace_each_other() {
 }
 
 #[test]
+fn flows_that_nobody_reads_are_not_a_whole_answer() {
+    let data = Data::new();
+    data.take("few.pcapng", &pcapng("eth0", &few()));
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(theirs);
+    let mut flows = data.command(&["flows"], &["--json"]);
+    let flows = flows.stdin(Stdio::null()).stdout(std::os::fd::OwnedFd::from(ours)).stderr(Stdio::null());
+    assert_eq!(flows.status().unwrap().code(), Some(NOT_WHOLE));
+}
+
+#[test]
 fn a_damaged_catalogue_hides_nothing() {
     let data = Data::new();
     for name in ["eth0", "eth1", "eth2"] {
