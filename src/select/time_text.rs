@@ -1,5 +1,6 @@
 //! Times and durations as people write them. Numbers are read digit by digit, so that nothing is rounded but what lies
-//! below a nanosecond, which is cut off.
+//! below a nanosecond. A time between two nanoseconds is taken for the later: packets have whole nanoseconds, and those before that are
+//! before the time, those from it on are not. Of a duration what is below a nanosecond is cut off.
 
 use crate::time::{SECOND_NS, Timestamp};
 use std::str::FromStr;
@@ -94,8 +95,8 @@ impl FromStr for Duration {
     }
 }
 
-/// A time: RFC 3339 with a zone, epoch seconds with any fraction, `now`, or `-5m` (before now). Digits below a nanosecond are
-/// cut off.
+/// A time: RFC 3339 with a zone, epoch seconds with any fraction, `now`, or `-5m` (before now). One that lies between two
+/// nanoseconds is the later.
 pub fn parse_time(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
     text.parse::<Moment>().map(|m| m.resolve(now))
 }
@@ -104,12 +105,13 @@ pub fn parse_time(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
 pub(super) fn parse_absolute(text: &str) -> Result<Timestamp, TimeError> {
     let range = || TimeError::Range(text.to_owned());
     if let Some((whole, fraction)) = decimal(text) {
-        let ns = scaled(whole, fraction, SECOND_NS).and_then(|ns| u64::try_from(ns).ok()).ok_or_else(range)?;
-        return Ok(Timestamp::from_nanos(ns));
+        let ns = scaled(whole, fraction, SECOND_NS).map(|ns| ns + u128::from(is_finer(fraction)));
+        return ns.and_then(|ns| u64::try_from(ns).ok()).map(Timestamp::from_nanos).ok_or_else(range);
     }
-    let exact = without_finer_digits(text);
+    let (exact, is_between) = without_finer_digits(text);
     if let Ok(time) = exact.parse::<jiff::Timestamp>() {
-        return u64::try_from(time.as_nanosecond()).map(Timestamp::from_nanos).map_err(|_| range());
+        let ns = time.as_nanosecond() + i128::from(is_between);
+        return u64::try_from(ns).map(Timestamp::from_nanos).map_err(|_| range());
     }
     match exact.parse::<jiff::civil::DateTime>() {
         Ok(civil) => Err(TimeError::NoZone { text: text.to_owned(), suggestion: civil.to_string() }),
@@ -175,12 +177,17 @@ pub(super) fn scaled(whole: &str, fraction: &str, unit: u64) -> Option<u128> {
     Some(whole * u128::from(unit) + part * u128::from(unit) / power)
 }
 
-/// The text with at most nine digits behind the seconds' point.
-fn without_finer_digits(text: &str) -> String {
-    let Some(point) = text.find(['.', ',']) else { return text.to_owned() };
+/// Whether a second's fraction lies between two nanoseconds.
+fn is_finer(fraction: &str) -> bool {
+    fraction.bytes().skip(9).any(|digit| digit != b'0')
+}
+
+/// The text with at most nine digits behind the seconds' point, and whether those that are left out say anything.
+fn without_finer_digits(text: &str) -> (String, bool) {
+    let Some(point) = text.find(['.', ',']) else { return (text.to_owned(), false) };
     let digits = text[point + 1..].bytes().take_while(u8::is_ascii_digit).count();
-    let keep = point + 1 + digits.min(9);
-    format!("{}{}", &text[..keep], &text[point + 1 + digits..])
+    let (keep, rest) = (point + 1 + digits.min(9), point + 1 + digits);
+    (format!("{}{}", &text[..keep], &text[rest..]), is_finer(&text[point + 1..rest]))
 }
 
 #[cfg(test)]
@@ -196,11 +203,15 @@ mod tests {
             ("2018-06-21T12:42:00+02:00", 1_529_577_720_000_000_000),
             ("2018-06-21 12:42:00.5+02:00", 1_529_577_720_500_000_000),
             ("2018-06-21T10:42:00.123456789Z", 1_529_577_720_123_456_789),
-            ("2018-06-21T10:42:00.1234567899999Z", 1_529_577_720_123_456_789),
+            ("2018-06-21T10:42:00.1234567890000Z", 1_529_577_720_123_456_789),
+            ("2018-06-21T10:42:00.1234567890001Z", 1_529_577_720_123_456_790),
+            ("2018-06-21T12:41:59.9999999999+02:00", 1_529_577_720_000_000_000),
             ("1529577720", 1_529_577_720_000_000_000),
             ("1529577720.5", 1_529_577_720_500_000_000),
             ("1529577720.123456789", 1_529_577_720_123_456_789),
-            ("1529577720.1234567899999999999999999999999999999999999999", 1_529_577_720_123_456_789),
+            ("1529577720.1234567890000000000000000000000000000000000000", 1_529_577_720_123_456_789),
+            ("1529577720.1234567890000000000000000000000000000000000001", 1_529_577_720_123_456_790),
+            ("1529577720.9999999999", 1_529_577_721_000_000_000),
             ("0", 0),
             ("0.000000001", 1),
             ("18446744073.709551615", u64::MAX),
@@ -227,6 +238,8 @@ mod tests {
             ("1969-12-31T23:59:59Z", "outside of 1970"),
             ("2554-07-21T23:34:34Z", "outside of 1970"),
             ("18446744073.709551616", "outside of 1970"),
+            ("18446744073.7095516151", "outside of 1970"),
+            ("2554-07-21T23:34:33.7095516151Z", "outside of 1970"),
             ("99999999999999999999999999999999999999999999999999", "outside of 1970"),
             ("-5", "write 5s for seconds"),
             ("-5 minutes", "like 90s, 5m"),
