@@ -12,6 +12,7 @@ use super::note::NoteKind;
 use super::paths::{OPEN_FOLDER, data_path, index_path, log_path, new_index_path};
 use super::retention::{FullDisk, is_full, keep_limits, make_room, room_of, with_room};
 use super::seal::{Sealing, write_index};
+use super::sections;
 use super::shared::{DiskError, Growing, Pressed, Shared, Unsealed, at, lock};
 use super::writer::{BLOCKS_QUEUED_MAX, Job};
 use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY, PADDING_MIN, padding};
@@ -353,14 +354,22 @@ fn index_most(draft: &SegmentDraft) -> u64 {
     (tables + postings) as u64 + (16 << 10)
 }
 
-/// Makes what is published last, packets before the records that name them. Packets are synced twice: the first time as long as it takes,
+/// Makes sections last, before what names them. Only one thread does so at a time.
+pub(super) fn sync_sections(shared: &Shared) -> Result<(), DiskError> {
+    let unsynced = std::mem::take(&mut *lock(&shared.unsynced));
+    sections::sync(&shared.ring, &unsynced).map_err(at(&shared.ring))
+}
+
+/// Makes what is published last, packets and sections before the records that name them. Packets are synced twice: the first time as long as it takes,
 /// while publishing goes on; the second time, with the log, only those that came meanwhile, so that publishing waits for little. Of a
 /// record that the kernel writes on its own before its packets, the checksums tell.
-fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
+pub(super) fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
     let files: Vec<_> = lock(&shared.growing).values().cloned().collect();
     for files in files {
         files.data.sync_data().map_err(at(&shared.ring))?;
+        sync_sections(shared)?;
         let _records = lock(&files.records);
+        sync_sections(shared)?;
         files.data.sync_data().and_then(|()| files.log.sync_data()).map_err(at(&shared.ring))?;
     }
     sync_folder(&shared.ring.join(OPEN_FOLDER)).and_then(|()| sync_folder(&shared.ring)).map_err(at(&shared.ring))
@@ -415,6 +424,7 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<Sealed, DiskError> {
 /// Makes sealed segments last, enters them in the catalogue, and only then removes their logs.
 fn commit(shared: &Shared, waiting: &mut Vec<Sealed>) -> Result<(), DiskError> {
     let ring = &shared.ring;
+    sync_sections(shared)?;
     if waiting.len() > 8 {
         // One sync of the file system costs less than two a segment.
         let folder = File::open(ring).map_err(at(ring))?;

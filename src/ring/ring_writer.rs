@@ -2,7 +2,7 @@
 
 use super::catalog::{CatalogError, CatalogWriter};
 use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_ring_info, write_ring_info};
-use super::disk::{SEALS_QUEUED_MAX, Work, seal_segments, write_blocks};
+use super::disk::{SEALS_QUEUED_MAX, Work, seal_segments, sync_sections, write_blocks};
 use super::dropped::Dropped;
 use super::facts::SegmentFacts;
 use super::ids::{SectionId, SegmentId, StreamId};
@@ -18,7 +18,7 @@ use super::sections::{self, Section};
 use super::shared::{DiskError, Shared, lock};
 use super::snapshot::{RingError, log_paths};
 use super::writer::{BLOCKS_QUEUED_MAX, StreamMaker, StreamOptions, StreamWriter};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,10 +58,6 @@ pub enum RingWriteError {
     Panicked,
 }
 
-fn disk_error(ring: &Path) -> impl Fn(io::Error) -> RingWriteError + '_ {
-    |source| DiskError { path: ring.to_path_buf(), source }.into()
-}
-
 /// A section number that nothing in the ring has. Sections that no packet belongs to any more are removed on the way.
 fn next_section(ring: &Path, catalog: &CatalogWriter, kept: &Kept, logs: &[PathBuf]) -> io::Result<u32> {
     let segments = || catalog.live().chain(&kept.segments);
@@ -91,12 +87,11 @@ type Worker = JoinHandle<Result<(), DiskError>>;
 
 /// Writes one ring. Dropping it without [`RingWriter::finish`] leaves growing segments for the next writer to mend.
 pub struct RingWriter {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     maker: StreamMaker,
     next_section: u32,
     /// Bytes of its segments when it was opened.
     held: u64,
-    unsynced: BTreeSet<SectionId>,
     workers: Vec<Worker>,
     streams: HashMap<StreamId, StreamWriter>,
     _lock: File,
@@ -146,6 +141,7 @@ impl RingWriter {
             committed: Condvar::new(),
             clock_set: Mutex::default(),
             growing: Mutex::default(),
+            unsynced: Mutex::default(),
         });
         let (jobs, jobs_in) = sync_channel(BLOCKS_QUEUED_MAX);
         let (seals, seals_in) = sync_channel::<Work>(SEALS_QUEUED_MAX);
@@ -173,7 +169,6 @@ impl RingWriter {
             maker: StreamMaker { jobs, spare, next_id: Arc::new(AtomicU64::new(next_id)) },
             next_section,
             held,
-            unsynced: BTreeSet::new(),
             workers: vec![disk_thread, sealer],
             streams: HashMap::new(),
             _lock: lock,
@@ -217,26 +212,26 @@ impl RingWriter {
     pub fn add_section_blocks(&mut self, section: SectionId, blocks: &[u8]) -> Result<bool, RingWriteError> {
         let ring = &self.shared.ring;
         let added = with_room(&self.shared, ring, blocks.len() as u64, usize::MAX, || sections::add(ring, section, blocks))?;
-        self.unsynced.insert(section);
+        lock(&self.shared.unsynced).insert(section);
         Ok(added)
     }
 
     /// Seals everything and waits until it is on the disk; tells what was dropped on the way. Writers of streams that were made for other
     /// threads must be gone by then.
     pub fn finish(self) -> Result<Dropped, RingWriteError> {
-        let RingWriter { shared, maker, unsynced, workers, mut streams, .. } = self;
-        let ring = &shared.ring;
-        let synced = unsynced.iter().try_for_each(|&section| sections::sync(ring, section)).map_err(disk_error(ring));
+        let RingWriter { shared, maker, workers, mut streams, .. } = self;
         for stream in streams.values_mut() {
             // Whatever stopped the disk side is told below.
             let _ = stream.close_segment();
         }
         drop((streams, maker));
-        let mut first = synced;
+        let mut first = Ok(());
         for worker in workers {
             let result = worker.join().map_err(|_| RingWriteError::Panicked).and_then(|r| r.map_err(RingWriteError::from));
             first = first.and(result);
         }
+        // What was added to a section without a packet after it.
+        first = first.and_then(|()| sync_sections(&shared).map_err(RingWriteError::from));
         first.map(|()| std::mem::take(&mut *lock(&shared.dropped)))
     }
 }

@@ -5,11 +5,13 @@
 //! with its checksum, so that nobody is handed a changed secret.
 
 use super::bytes::u32_at;
+use super::data::sync_folder;
 use super::error::SegmentError;
 use super::hint::ENTERPRISE_NUMBER;
 use super::ids::SectionId;
 use crate::packet::LinkType;
 use crate::pcap::block::{self, CUSTOM_NO_COPY, INTERFACE_DESCRIPTION, SNAP_LENGTH};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -199,14 +201,18 @@ pub fn set_aside(ring: &Path, section: SectionId) -> io::Result<PathBuf> {
     let path = path(ring, section);
     let aside = path.with_extension("blocks.damaged");
     fs::rename(&path, &aside)?;
-    super::data::sync_folder(&ring.join(SECTIONS_FOLDER))?;
+    sync_folder(&ring.join(SECTIONS_FOLDER))?;
     Ok(aside)
 }
 
-/// Makes a section last.
-pub fn sync(ring: &Path, section: SectionId) -> io::Result<()> {
-    File::open(path(ring, section))?.sync_all()?;
-    super::data::sync_folder(&ring.join(SECTIONS_FOLDER))
+/// Makes sections last, and the way to them.
+pub fn sync(ring: &Path, sections: &BTreeSet<SectionId>) -> io::Result<()> {
+    if sections.is_empty() {
+        return Ok(());
+    }
+    sections.iter().try_for_each(|&section| File::open(path(ring, section))?.sync_all())?;
+    sync_folder(&ring.join(SECTIONS_FOLDER))?;
+    sync_folder(ring)
 }
 
 /// Removes a section that no packet belongs to any more.

@@ -3,9 +3,9 @@
 use super::catalog::CatalogWriter;
 use super::data::Retention;
 use super::dropped::Dropped;
-use super::ids::{SegmentId, SensorId};
+use super::ids::{SectionId, SegmentId, SensorId};
 use super::keeper::Keeper;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,8 @@ pub(super) struct Shared {
     pub clock_set: Mutex<Option<Instant>>,
     /// Files of growing segments, to be synced.
     pub growing: Mutex<HashMap<SegmentId, Arc<Growing>>>,
+    /// Sections that are not known to last: they are synced before what names them.
+    pub unsynced: Mutex<BTreeSet<SectionId>>,
 }
 
 /// A segment that is open or being sealed.

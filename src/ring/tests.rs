@@ -136,6 +136,35 @@ fn a_length_that_no_segment_has_is_not_believed() {
     }
 }
 
+#[test]
+fn sections_last_before_what_names_them() {
+    use super::disk::sync_growing;
+    use super::shared::lock;
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let section = ring.begin_section(&Section { descriptions: Vec::new(), blocks: vec![7; 12] }).unwrap();
+    let append = |ring: &mut RingWriter| {
+        let stream = ring.stream(STREAM, OPTIONS);
+        stream.set_section(section).unwrap();
+        let packet = Packet { time: Timestamp::from_nanos(1), original_length: 142, data: &udp(1), options: &[] };
+        stream.append(&packet).unwrap();
+        stream.publish().unwrap();
+    };
+    append(&mut ring);
+    // Until its segment grows, nothing names it.
+    while lock(&ring.shared.growing).is_empty() {
+        std::thread::yield_now();
+    }
+    sync_growing(&ring.shared).unwrap();
+    assert!(lock(&ring.shared.unsynced).is_empty());
+    assert!(ring.add_section_blocks(section, &[7; 12]).unwrap());
+    let shared = ring.shared.clone();
+    append(&mut ring);
+    ring.finish().unwrap();
+    assert!(lock(&shared.unsynced).is_empty());
+}
+
 /// Bytes of all files of a folder, as `du` counts them but for what is reserved.
 fn taken(folder: &std::path::Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
