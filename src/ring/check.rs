@@ -4,20 +4,27 @@ use super::catalog::{CATALOG_FILE, CatalogError, CatalogReader, CatalogWriter};
 use super::catalog_check::damaged_places;
 use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
+use super::files::LazyFile;
 use super::footers::from_footers;
 use super::hosts;
+use super::ids::SectionId;
 use super::kept_check::check_kept;
 use super::lock::{self, LOCK_FILE};
-use super::paths::{OPEN_FOLDER, data_path};
+use super::log;
+use super::paths::{OPEN_FOLDER, data_path, index_path};
 use super::reindex::reindex;
 use super::ring_writer::RingWriter;
+use super::sealed::SealedIndex;
 use super::sections;
 use super::segment_check::{Around, check_segment, mend_frame, mend_hosts};
 use super::snapshot::log_paths;
 use crate::time::Window;
 use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What is said where a segment's table of sections is lost.
 const SECTIONS_LOST: &str =
@@ -163,17 +170,26 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         };
         add(Path::new(&file), problem, mended);
     }
+    let lasting = live.clone();
     if changed && let Err(e) = CatalogWriter::rewrite(&ring, live) {
         add(&ring.join(CATALOG_FILE), e.to_string(), false);
     }
     let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
-    for section in sections::stored(&ring).unwrap_or_default() {
+    let stored: BTreeSet<SectionId> = sections::stored(&ring).unwrap_or_default().into_iter().collect();
+    let named = named_sections(&ring, &lasting);
+    for &section in stored.union(&named) {
         // The last one of a writer that is at work, or was killed, may end anywhere.
-        let Err(e) = sections::read(&ring, section, unsealed > 0) else { continue };
+        let unfinished = unsealed > 0 || !named.contains(&section);
+        let Err(e) = sections::read(&ring, section, unfinished) else { continue };
         let path = sections::path(&ring, section);
-        match locked.then(|| sections::set_aside(&ring, section)) {
-            Some(Ok(aside)) => add(&path, format!("{e}; it is now {}", aside.display()), true),
-            Some(Err(aside)) => add(&path, format!("{e}; it cannot be set aside: {aside}"), false),
+        // With its last segment, a writer drops the section.
+        if !locked && !path.exists() && !still_named(&ring, section) {
+            continue;
+        }
+        match locked.then(|| sections::give_up(&ring, section)) {
+            Some(Ok(Some(aside))) => add(&path, format!("{e}; it is now {}", aside.display()), true),
+            Some(Ok(None)) => add(&path, e.to_string(), true),
+            Some(Err(failed)) => add(&path, format!("{e}; it cannot be set aside: {failed}"), false),
             None => add(&path, e.to_string(), false),
         }
     }
@@ -186,6 +202,33 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         let sealed = locked && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
         add(&ring.join(OPEN_FOLDER), problem, sealed);
     }
+}
+
+/// The sections that packets of some segments, or of growing ones, belong to, as far as indexes and logs can be read.
+fn named_sections(ring: &Path, segments: &[SegmentFacts]) -> BTreeSet<SectionId> {
+    let mut named = BTreeSet::new();
+    for facts in segments.iter().filter(|f| !f.has(SegmentFacts::LOST) && f.section_high != SectionId::NONE) {
+        if facts.section_low == facts.section_high {
+            named.insert(facts.section_high);
+            continue;
+        }
+        let file = LazyFile::new(index_path(ring, facts.id), Arc::default());
+        let table = SealedIndex::open(file, 0, Arc::default()).and_then(|index| index.sections());
+        named.extend(table.into_iter().flatten().map(|s| s.1));
+    }
+    for log in log_paths(ring).into_iter().flatten() {
+        let published = fs::read(log).ok().and_then(|bytes| log::read(&bytes).ok());
+        named.extend(published.into_iter().flat_map(|p| p.draft.sections).map(|s| s.1));
+    }
+    named.remove(&SectionId::NONE);
+    named
+}
+
+/// Whether packets belong to a section now, as far as the catalogue can be read.
+fn still_named(ring: &Path, section: SectionId) -> bool {
+    let now = CatalogReader::open(ring).and_then(|c| c.segments_in(&Window::ALL));
+    let facts = |all: Vec<(_, SegmentFacts)>| all.into_iter().map(|(_, f)| f).collect::<Vec<_>>();
+    now.map_or(true, |all| named_sections(ring, &facts(all)).contains(&section))
 }
 
 /// Whether the catalogue lists a segment now, as far as it can be read.

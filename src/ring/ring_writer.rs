@@ -200,10 +200,12 @@ impl RingWriter {
         let id = SectionId(self.next_section);
         self.next_section += 1;
         let described = Section { descriptions: section.descriptions.clone(), blocks: Vec::new() }.encode();
-        for blocks in [&described, &section.blocks] {
-            if !blocks.is_empty() {
-                self.add_section_blocks(id, blocks)?;
-            }
+        let mut parts: Vec<&[u8]> = [&described[..], &section.blocks].into_iter().filter(|b| !b.is_empty()).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        for blocks in parts {
+            self.add_section_blocks(id, blocks)?;
         }
         Ok(id)
     }

@@ -1,4 +1,5 @@
-//! What imported sections say beside packets, kept beside the segments: one file a section, of whole pcapng blocks.
+//! What imported sections say beside packets, kept beside the segments: one file a section, of whole pcapng blocks. One that says
+//! nothing has its file, too, so that one that is gone is missed.
 //!
 //! Interface description blocks come first, one a link type, and hold what the imported file said of the interface: options beside
 //! its name and the unit of its times. Name-resolution and secrets blocks follow. What was added at once is closed by a custom block
@@ -100,14 +101,14 @@ struct Proven {
 }
 
 /// Holds a file against its checksums; where it does not agree is the error.
-fn prove(section: SectionId, bytes: &[u8]) -> Result<Proven, u64> {
+fn prove(section: SectionId, bytes: &[u8]) -> Result<Proven, usize> {
     let mut proven = Proven { blocks: Vec::new(), end: 0 };
     let mut at = 0;
     while let Some((_, whole)) = first_block(&bytes[at..]) {
         if let Some(sum) = stored_sum(whole) {
             let added = &bytes[proven.end..at];
             if sum_of(section, proven.end, added) != sum {
-                return Err(proven.end as u64);
+                return Err(proven.end);
             }
             proven.blocks.extend_from_slice(added);
             proven.end = at + SUM_LEN;
@@ -116,7 +117,7 @@ fn prove(section: SectionId, bytes: &[u8]) -> Result<Proven, u64> {
     }
     // What ends as it should was written to its end, and is changed.
     let ended = bytes.len().checked_sub(SUM_LEN).is_some_and(|last| stored_sum(&bytes[last..]).is_some());
-    if ended && proven.end < bytes.len() { Err(proven.end as u64) } else { Ok(proven) }
+    if ended && proven.end < bytes.len() { Err(proven.end) } else { Ok(proven) }
 }
 
 fn first_block(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -142,26 +143,27 @@ pub fn stored(ring: &Path) -> io::Result<Vec<SectionId>> {
     entries.filter_map(|e| e.map(|e| id(e.file_name().to_str()?)).transpose()).collect()
 }
 
-/// Reads a section; empty where nothing is kept of it. While the ring is `written`, its end may be in the making.
+/// Reads a section that a packet belongs to. While the ring is `written`, its end may be in the making.
 pub fn read(ring: &Path, section: SectionId, written: bool) -> Result<Section, SegmentError> {
     let path = path(ring, section);
+    let damaged = |at: usize, reason: &str| SegmentError::damaged(&path, at as u64, reason.into());
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Section::default()),
+        // Also a section that says nothing has its file.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged(0, "it is gone, with the names, secrets and descriptions of its packets"));
+        }
         Err(e) => return Err(SegmentError::io(&path, e)),
     };
-    let damaged = |at: u64| {
-        let reason = "names, secrets or descriptions do not agree with their checksum, and are left out";
-        SegmentError::damaged(&path, at, reason.into())
-    };
-    let proven = prove(section, &bytes).map_err(damaged)?;
-    if !written && proven.end < bytes.len() {
-        return Err(damaged(proven.end as u64));
+    let changed = |at| damaged(at, "names, secrets or descriptions do not agree with their checksum, and are left out");
+    let proven = prove(section, &bytes).map_err(changed)?;
+    if !written && (proven.end < bytes.len() || proven.end == 0) {
+        return Err(changed(proven.end));
     }
     Ok(Section::decode(&proven.blocks))
 }
 
-/// Adds whole blocks to a section. `false`: the section is full and they are not kept.
+/// Adds whole blocks to a section, or none to one that says nothing. `false`: the section is full and they are not kept.
 pub fn add(ring: &Path, section: SectionId, blocks: &[u8]) -> io::Result<bool> {
     let path = path(ring, section);
     if let Some(folder) = path.parent() {
@@ -169,19 +171,22 @@ pub fn add(ring: &Path, section: SectionId, blocks: &[u8]) -> io::Result<bool> {
     }
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let at = file.metadata()?.len();
-    if at + blocks.len() as u64 > SECTION_BYTES_MAX {
+    let fits = at + blocks.len() as u64 <= SECTION_BYTES_MAX;
+    if !fits && at > 0 {
         return Ok(false);
     }
+    let blocks = if fits { blocks } else { &[] };
     let mut bytes = blocks.to_vec();
     let mut body = ENTERPRISE_NUMBER.to_le_bytes().to_vec();
     body.extend_from_slice(&SUM_MAGIC);
     body.extend_from_slice(&sum_of(section, at as usize, blocks).to_le_bytes());
     block::block(&mut bytes, CUSTOM_NO_COPY, &body, &[]);
-    file.write_all(&bytes)?;
-    Ok(true)
+    // Nothing may follow half of it.
+    file.write_all(&bytes).inspect_err(|_| drop(file.set_len(at)))?;
+    Ok(fits)
 }
 
-/// Takes away what a killed writer left half written at a section's end.
+/// Takes away what a killed writer left half written at a section's end. What says nothing then still has its file.
 pub fn trim(ring: &Path, section: SectionId) -> io::Result<()> {
     let path = path(ring, section);
     let bytes = match fs::read(&path) {
@@ -190,18 +195,27 @@ pub fn trim(ring: &Path, section: SectionId) -> io::Result<()> {
         Err(e) => return Err(e),
     };
     match prove(section, &bytes) {
-        Ok(proven) if proven.end < bytes.len() => OpenOptions::new().write(true).open(&path)?.set_len(proven.end as u64),
+        Ok(proven) if proven.end < bytes.len() || proven.end == 0 => {
+            OpenOptions::new().write(true).open(&path)?.set_len(proven.end as u64)?;
+            if proven.end == 0 { add(ring, section, &[]).map(drop) } else { Ok(()) }
+        }
         // Damage is named by whoever reads it.
         _ => Ok(()),
     }
 }
 
-/// Sets a damaged section aside, under a name that nobody reads.
-pub fn set_aside(ring: &Path, section: SectionId) -> io::Result<PathBuf> {
+/// Gives a section up: it says nothing from here on. What is damaged of it is set aside, under a name that nobody reads, which is given
+/// back unless nothing was there.
+pub fn give_up(ring: &Path, section: SectionId) -> io::Result<Option<PathBuf>> {
     let path = path(ring, section);
     let aside = path.with_extension("blocks.damaged");
-    fs::rename(&path, &aside)?;
-    sync_folder(&ring.join(SECTIONS_FOLDER))?;
+    let aside = match fs::rename(&path, &aside) {
+        Ok(()) => Some(aside),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(e),
+    };
+    add(ring, section, &[])?;
+    sync(ring, &BTreeSet::from([section]))?;
     Ok(aside)
 }
 
@@ -239,7 +253,10 @@ mod tests {
         assert!(stored(dir.path()).unwrap().is_empty());
         assert!(add(dir.path(), SectionId(7), &first).unwrap());
         assert_eq!(read(dir.path(), SectionId(7), false).unwrap(), section);
+        assert!(read(dir.path(), SectionId(8), false).is_err() && read(dir.path(), SectionId(8), true).is_err(), "it is gone");
+        assert!(add(dir.path(), SectionId(8), &[]).unwrap());
         assert_eq!(read(dir.path(), SectionId(8), false).unwrap(), Section::default());
+        remove(dir.path(), SectionId(8)).unwrap();
         assert_eq!(stored(dir.path()).unwrap(), [SectionId(7)]);
         let path = path(dir.path(), SectionId(7));
         let one = fs::read(&path).unwrap();
@@ -249,7 +266,7 @@ mod tests {
             fs::write(&path, &whole[..len]).unwrap();
             let told = if len < one.len() { Section::default() } else { section.clone() };
             assert_eq!(read(dir.path(), SectionId(7), true).unwrap(), told, "{len}");
-            assert_eq!(read(dir.path(), SectionId(7), false).is_ok(), len == 0 || len == one.len(), "{len}");
+            assert_eq!(read(dir.path(), SectionId(7), false).is_ok(), len == one.len(), "{len}");
             trim(dir.path(), SectionId(7)).unwrap();
             assert_eq!(read(dir.path(), SectionId(7), false).unwrap(), told, "{len}");
         }
@@ -267,8 +284,16 @@ mod tests {
         fs::write(&path, &whole).unwrap();
         fs::copy(&path, super::path(dir.path(), SectionId(9))).unwrap();
         assert!(read(dir.path(), SectionId(9), false).is_err(), "another section's");
-        set_aside(dir.path(), SectionId(9)).unwrap();
-        assert!(!add(dir.path(), SectionId(7), &vec![0; SECTION_BYTES_MAX as usize]).unwrap());
+        assert!(give_up(dir.path(), SectionId(9)).unwrap().is_some_and(|aside| fs::read(aside).unwrap() == whole));
+        assert_eq!(give_up(dir.path(), SectionId(10)).unwrap(), None);
+        for given_up in [SectionId(9), SectionId(10)] {
+            assert_eq!(read(dir.path(), given_up, false).unwrap(), Section::default());
+            remove(dir.path(), given_up).unwrap();
+        }
+        let large = vec![0; SECTION_BYTES_MAX as usize + 1];
+        assert!(!add(dir.path(), SectionId(7), &large).unwrap() && !add(dir.path(), SectionId(8), &large).unwrap());
+        assert_eq!(read(dir.path(), SectionId(8), false).unwrap(), Section::default());
+        remove(dir.path(), SectionId(8)).unwrap();
         remove(dir.path(), SectionId(7)).unwrap();
         remove(dir.path(), SectionId(7)).unwrap();
         assert!(stored(dir.path()).unwrap().is_empty());

@@ -329,8 +329,39 @@ fn a_changed_secret_is_not_handed_out() {
     assert_ne!(data.run(&["ring", "check"], &[]).status, WHOLE);
     data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
     data.run(&["ring", "check"], &[]).expect(WHOLE);
-    assert!(folder.join("0000000001.blocks.damaged").exists() && !file.exists());
+    assert!(folder.join("0000000001.blocks.damaged").exists() && std::fs::read(&file).unwrap().len() == 24, "it says nothing now");
     assert_eq!(secrets(&data.cut_all().expect(WHOLE)), [2]);
+}
+
+#[test]
+fn a_section_that_is_gone_is_named() {
+    let gone = |data: &Data, packets: usize, left: Vec<u64>| {
+        let file = data.index_files()[0].parent().unwrap().join("sections/0000000001.blocks");
+        for lost in [false, true] {
+            // Cut down to nothing, and gone.
+            if lost {
+                std::fs::remove_file(&file).unwrap();
+            } else {
+                std::fs::write(&file, b"").unwrap();
+            }
+            let cut = data.cut_all().expect(NOT_WHOLE);
+            assert_eq!(
+                (cut.file.packets.len(), secrets(&cut), cut.reasons()),
+                (packets, left.clone(), vec!["damaged".to_owned()])
+            );
+            assert!(cut.coverage.to_string().contains("0000000001.blocks"), "{}", cut.coverage);
+            let check = data.run(&["ring", "check"], &[]);
+            assert!(check.status != WHOLE && check.stderr.contains("0000000001.blocks"), "{}", check.stderr);
+        }
+        data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+        data.run(&["ring", "check"], &[]).expect(WHOLE);
+        assert_eq!(data.cut_all().expect(WHOLE).file.packets.len(), packets);
+    };
+    gone(&two_sections(), 10, vec![2]);
+    // Nobody can tell any more that it said nothing.
+    let data = Data::new();
+    data.take("one.pcap", &pcap(&traffic(98, 50, 1_000_000, 20)));
+    gone(&data, 50, vec![]);
 }
 
 #[test]
