@@ -15,7 +15,7 @@ use super::name::kept_name;
 use super::paths::{OPEN_FOLDER, segment_of};
 use super::retention::{LimitError, no_space, segment_bytes, with_room};
 use super::sections::{self, Section};
-use super::shared::{DiskError, Shared, lock};
+use super::shared::{self, DiskError, Shared, lock};
 use super::snapshot::{RingError, log_paths};
 use super::writer::{BLOCKS_QUEUED_MAX, StreamMaker, StreamOptions, StreamWriter};
 use std::collections::HashMap;
@@ -155,9 +155,10 @@ impl RingWriter {
             std::thread::spawn(move || {
                 // What a killed writer left is mended behind the new recording's back, on this side of the queue.
                 for log in logs {
-                    if let Some(segment) = mend::mend(&shared, &log, &sealed)?
-                        && seals.send(Work::Seal(Box::new(segment))).is_err()
-                    {
+                    let Some(segment) = mend::mend(&shared, &log, &sealed)? else { continue };
+                    let named = segment.draft.sections.iter().map(|s| s.1).filter(|s| *s != SectionId::NONE);
+                    shared::lock(&shared.unsynced).extend(named);
+                    if seals.send(Work::Seal(Box::new(segment))).is_err() {
                         return Ok(());
                     }
                 }

@@ -224,9 +224,17 @@ pub fn sync(ring: &Path, sections: &BTreeSet<SectionId>) -> io::Result<()> {
     if sections.is_empty() {
         return Ok(());
     }
-    sections.iter().try_for_each(|&section| File::open(path(ring, section))?.sync_all())?;
-    sync_folder(&ring.join(SECTIONS_FOLDER))?;
-    sync_folder(ring)
+    for &section in sections {
+        match File::open(path(ring, section)) {
+            Ok(file) => file.sync_all()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {} // whoever reads it names the damage
+            Err(e) => return Err(e),
+        }
+    }
+    match sync_folder(&ring.join(SECTIONS_FOLDER)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => sync_folder(ring),
+    }
 }
 
 /// Removes a section that no packet belongs to any more.
@@ -251,6 +259,7 @@ mod tests {
         let first = section.encode();
         let dir = tempfile::tempdir().unwrap();
         assert!(stored(dir.path()).unwrap().is_empty());
+        sync(dir.path(), &BTreeSet::from([SectionId(7)])).unwrap();
         assert!(add(dir.path(), SectionId(7), &first).unwrap());
         assert_eq!(read(dir.path(), SectionId(7), false).unwrap(), section);
         assert!(read(dir.path(), SectionId(8), false).is_err() && read(dir.path(), SectionId(8), true).is_err(), "it is gone");
