@@ -70,8 +70,11 @@ pub const FLOWS_MAX: usize = 250_000;
 /// The flows of a selection, by the time of their first packet.
 pub struct Flows {
     interfaces: Vec<String>,
-    rows: Vec<((usize, FlowKey), FlowStats)>,
+    rows: Vec<Row>,
 }
+
+/// The place of its interface, its key and its figures.
+type Row = ((u32, FlowKey), FlowStats);
 
 impl Flows {
     /// How many.
@@ -89,7 +92,7 @@ impl Flows {
         self.rows.iter().filter_map(|((ring, key), stats)| {
             let (a, b) = key.addresses()?;
             Some(FlowRow {
-                interface: self.interfaces[*ring].clone(),
+                interface: self.interfaces[*ring as usize].clone(),
                 a,
                 a_port: key.ports().map(|p| p.0),
                 b,
@@ -108,22 +111,62 @@ impl Flows {
     }
 }
 
-/// Flows by interface and key, up to a bound; those that are there are counted on beyond it.
+/// Flows by interface and key, up to a bound; those that are there are counted on beyond it. They are held once, as the rows of the answer.
 struct Counted {
-    flows: AHashMap<(usize, FlowKey), FlowStats>,
+    rows: Vec<Row>,
+    places: AHashMap<(u32, FlowKey), u32>,
     most: usize,
     is_full: bool,
+    undo: Option<Undo>,
+}
+
+/// What takes back the flows of a segment whose index cannot tell all of them: then its packets are counted.
+struct Undo {
+    rows: usize,
+    was_full: bool,
+    /// Rows that were there before, as they were.
+    before: Vec<(u32, FlowStats)>,
 }
 
 impl Counted {
+    fn up_to(most: usize) -> Counted {
+        Counted { rows: Vec::new(), places: AHashMap::new(), most, is_full: false, undo: None }
+    }
+
     fn add(&mut self, ring: usize, key: FlowKey, stats: &FlowStats) {
-        if let Some(flow) = self.flows.get_mut(&(ring, key)) {
-            flow.add(stats);
-        } else if self.flows.len() < self.most {
-            self.flows.insert((ring, key), *stats);
+        let key = (ring as u32, key);
+        if let Some(&place) = self.places.get(&key) {
+            let (_, counted) = &mut self.rows[place as usize];
+            if let Some(undo) = self.undo.as_mut().filter(|undo| (place as usize) < undo.rows) {
+                undo.before.push((place, *counted));
+            }
+            counted.add(stats);
+        } else if self.rows.len() < self.most {
+            self.places.insert(key, self.rows.len() as u32);
+            self.rows.push((key, *stats));
         } else {
             self.is_full = true;
         }
+    }
+
+    /// Begins what [`Counted::keep`] or [`Counted::take_back`] ends.
+    fn try_out(&mut self) {
+        self.undo = Some(Undo { rows: self.rows.len(), was_full: self.is_full, before: Vec::new() });
+    }
+
+    fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    fn take_back(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for (key, _) in self.rows.drain(undo.rows..) {
+            self.places.remove(&key);
+        }
+        for (place, stats) in undo.before.into_iter().rev() {
+            self.rows[place as usize].1 = stats;
+        }
+        self.is_full = undo.was_full;
     }
 }
 
@@ -139,7 +182,7 @@ pub(super) fn flows_up_to(data: &DataDir, selection: &Selection, most: usize) ->
     let (mut segments, link_types) = segments(selection, &rings)?;
     let mut coverage = Coverage::begin(selection, &rings)?;
     let mut judges = merge::judges(selection, &rings, &link_types, &mut coverage)?;
-    let mut counted = Counted { flows: AHashMap::new(), most, is_full: false };
+    let mut counted = Counted::up_to(most);
     let is_flow = |key: &FlowKey| matches!(key.kind(), KeyKind::Ip4 | KeyKind::Ip6);
     let limited = selection.limit_packets.is_some() || selection.limit_bytes.is_some();
     if let Some(layer) = layer_of(&selection.expr).filter(|_| !limited) {
@@ -149,15 +192,15 @@ pub(super) fn flows_up_to(data: &DataDir, selection: &Selection, most: usize) ->
                 return true;
             }
             let Ok(segment) = rings[*ring].0.open_segment(facts) else { return true };
-            let mut found = Vec::new();
-            let told = segment.flows(&access, |k| is_flow(k) && layer.matches_key(k), |k, s| found.push((*k, *s)));
-            if !matches!(told, Ok(true)) {
-                return true;
+            counted.try_out();
+            let told = segment.flows(&access, |k| is_flow(k) && layer.matches_key(k), |k, s| counted.add(*ring, *k, s));
+            let is_told = matches!(told, Ok(true));
+            if is_told {
+                counted.keep();
+            } else {
+                counted.take_back();
             }
-            for (key, stats) in found {
-                counted.add(*ring, key, &stats);
-            }
-            false
+            !is_told
         });
     }
     let wanted = layers_of(&selection.expr);
@@ -195,7 +238,38 @@ pub(super) fn flows_up_to(data: &DataDir, selection: &Selection, most: usize) ->
     }
     coverage.finish();
     let interfaces = rings.iter().map(|(ring, _)| ring.interface().to_string()).collect();
-    let mut rows: Vec<((usize, FlowKey), FlowStats)> = counted.flows.into_iter().collect();
+    let Counted { mut rows, places, .. } = counted;
+    drop(places);
     rows.sort_unstable_by_key(|(at, stats)| (stats.first, *at));
     Ok((Flows { interfaces, rows }, coverage))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_leaves_no_trace() {
+        let key = |n: u8| FlowKey { a: [n; 16], ..FlowKey::IRREGULAR };
+        let stats = |packets| FlowStats { packets: [packets; 2], ..FlowStats::EMPTY };
+        let mut counted = Counted::up_to(3);
+        counted.try_out();
+        counted.add(0, key(1), &stats(1));
+        counted.add(1, key(1), &stats(2));
+        counted.keep();
+        let before = counted.rows.clone();
+        for _ in 0..2 {
+            counted.try_out();
+            for n in [1, 1, 2, 2, 3] {
+                counted.add(0, key(n), &stats(5));
+            }
+            assert!(counted.rows.len() == 3 && counted.is_full);
+            counted.take_back();
+            assert!(counted.rows == before && counted.places.len() == 2 && !counted.is_full);
+        }
+        counted.add(0, key(2), &stats(7));
+        counted.add(0, key(1), &stats(7));
+        let packets: Vec<u64> = counted.rows.iter().map(|row| row.1.packets[0]).collect();
+        assert_eq!((packets, counted.is_full), (vec![8, 2, 7], false));
+    }
 }

@@ -329,6 +329,11 @@ impl SealedIndex {
         Ok(())
     }
 
+    /// The key of a flow.
+    pub fn key(&self, number: FlowNumber) -> Result<FlowKey, SegmentError> {
+        Ok(self.flow(number.is_ip6(), number.index() as u64)?.0)
+    }
+
     fn by_b(&self, ip6: bool, i: u64) -> Result<u32, SegmentError> {
         let table = if ip6 { Table::ByB6 } else { Table::ByB4 };
         self.entry(table, 4, i, |b| u32_at(b, 0))

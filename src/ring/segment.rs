@@ -184,7 +184,8 @@ impl Segment {
         Ok(Some(granules))
     }
 
-    /// Calls `each` once for every flow whose key matches. `false` where only the packets can tell: the segment is not sealed.
+    /// Calls `each` once for every flow whose key matches. `false` where only the packets can tell: the segment is not sealed. At an error
+    /// it may have been called for some.
     pub fn flows(
         &self,
         access: &Access,
@@ -192,16 +193,29 @@ impl Segment {
         mut each: impl FnMut(&FlowKey, &FlowStats),
     ) -> Result<bool, SegmentError> {
         let Index::Sealed(index) = &self.index else { return Ok(false) };
+        if *access == Access::All {
+            // Each comes once, and all of them are too many to be held.
+            let mut failed = None;
+            index.visit(access, u64::MAX, |_, key, detail| {
+                if failed.is_none() && matches(key) {
+                    match index.detail(detail, None) {
+                        Ok(stats) => each(key, &stats),
+                        Err(e) => failed = Some(e),
+                    }
+                }
+            })?;
+            return failed.map_or(Ok(true), Err);
+        }
         let mut found = Vec::new();
         index.visit(access, u64::MAX, |number, key, detail| {
             if matches(key) {
-                found.push((number, *key, detail));
+                found.push((number, detail));
             }
         })?;
-        found.sort_unstable_by_key(|f| f.0);
-        found.dedup_by_key(|f| f.0);
-        for (_, key, detail) in found {
-            each(&key, &index.detail(detail, None)?);
+        found.sort_unstable();
+        found.dedup();
+        for (number, detail) in found {
+            each(&index.key(number)?, &index.detail(detail, None)?);
         }
         Ok(true)
     }

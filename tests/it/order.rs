@@ -1,9 +1,10 @@
 //! Packets that do not come in the order of their times, and how much memory a cut takes over them.
 
-use crate::make::{Made, Random, SECOND, START, numbered, pcap, pcapng, traffic};
+use crate::make::{Made, Random, SECOND, START, ethernet_ip, ip, numbered, pcap, pcapng, traffic, udp};
 use crate::plain::{self, File};
 use crate::scan::{self, Net, Selection, difference, headers, scan, sorted};
-use crate::support::{Cut, Data, WHOLE, run_watched, seconds};
+use crate::support::{Cut, Data, NOT_WHOLE, WHOLE, run_watched, seconds};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 /// The budget of a reader.
@@ -157,6 +158,27 @@ fn ten_thousand_overlapping_segments_in_little_memory() {
     agrees(&data.cut(&some.words()), &source, &some);
     let short = Selection { from: Some(START + 900 * SECOND), to: Some(START + 960 * SECOND), ..Selection::default() };
     agrees(&data.cut(&short.words()), &source, &short);
+}
+
+#[test]
+fn many_flows_are_listed_in_little_memory() {
+    // Three segments of as many flows as one has, all over IPv6 and none twice.
+    let packets: Vec<_> = (0..1_200_000_u64)
+        .map(|n| {
+            let host = |net: u128| IpAddr::V6(Ipv6Addr::from_bits(net << 64 | u128::from(n)));
+            Made::new(START + n * 1_000, ethernet_ip(&[], &ip(host(1), host(2), 17, &udp(4000, 53, &[]))))
+        })
+        .collect();
+    let data = Data::new();
+    data.take("many.pcap", &pcap(&packets));
+    drop(packets);
+    assert_eq!(data.rings()[0].segments, 3);
+    for rest in [&[][..], &["--ip", "::/0"], &["--port", "53"], &["--ip", "::/0", "--port", "53", "--json"]] {
+        let (out, peak) = run_watched(data.command(&["flows"], rest));
+        // As many are listed as one answer has.
+        assert_eq!(out.status, NOT_WHOLE, "{rest:?}: {}", out.stderr);
+        assert!(peak < PEAK_KIB, "{rest:?} took {peak} KiB");
+    }
 }
 
 #[test]

@@ -438,27 +438,33 @@ pub(crate) fn peak_kib(pid: u32) -> Option<u64> {
     status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Runs a command and reads its standard output while watching its memory: the output and the peak in KiB.
+/// Runs a command while watching its memory: the output and the peak in KiB. The system keeps the peak as long as the process lives, so
+/// that one look near its end does. What the system tells of it afterwards begins with the peak of the test itself, from which it was
+/// forked, and is no help.
 pub(crate) fn run_watched(mut command: Command) -> (Output, u64) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let pid = child.id();
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        // Until it is gone, or has ended and waits to be taken leave of.
+        while let Some(now) = peak_kib(pid) {
+            peak = peak.max(now);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        peak
+    });
     let errors = std::thread::spawn(move || {
         let mut text = Vec::new();
         let _ = stderr.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     });
-    let (mut out, mut peak, mut chunk) = (Vec::new(), 0, vec![0; 65_536]);
-    loop {
-        let n = stdout.read(&mut chunk).unwrap();
-        peak = peak.max(peak_kib(pid).unwrap_or(0));
-        if n == 0 {
-            break;
-        }
-        out.extend(&chunk[..n]);
-    }
+    let mut out = Vec::new();
+    stdout.read_to_end(&mut out).unwrap();
     let stderr = errors.join().unwrap();
+    let peak = watch.join().unwrap();
     let status = child.wait().unwrap().code().unwrap_or(-1);
+    assert!(peak > 0, "{command:?}: its memory was not seen");
     (Output { status, stdout: out, stderr }, peak)
 }
