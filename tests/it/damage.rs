@@ -329,8 +329,25 @@ fn a_changed_secret_is_not_handed_out() {
     assert_ne!(data.run(&["ring", "check"], &[]).status, WHOLE);
     data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
     data.run(&["ring", "check"], &[]).expect(WHOLE);
-    assert!(folder.join("0000000001.blocks.damaged").exists() && std::fs::read(&file).unwrap().len() == 24, "it says nothing now");
+    assert!(
+        folder.join("0000000001.blocks.damaged").exists() && std::fs::read(&file).unwrap().len() == 24,
+        "it says nothing now"
+    );
     assert_eq!(secrets(&data.cut_all().expect(WHOLE)), [2]);
+}
+
+#[test]
+fn rings_count_the_segments_that_a_repair_gave_something_up_in() {
+    let whole = whole();
+    let data = whole.copied();
+    let damaged = || data.rings()[0].json["damaged_segments"].as_u64().unwrap();
+    for (n, (file, _)) in whole.segments.iter().take(2).enumerate() {
+        assert_eq!(damaged(), n as u64);
+        let path = data.path().join(file);
+        flip(&path, std::fs::metadata(&path).unwrap().len() / 2, 4);
+        data.run(&["ring", "check"], &["--repair"]).expect(WHOLE);
+        assert_eq!(damaged(), n as u64 + 1);
+    }
 }
 
 #[test]
