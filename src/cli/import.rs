@@ -23,7 +23,8 @@ pub(super) struct Args {
     /// The data folder; made where there is none
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// One interface for all packets [default: the files' own interface names, else the file's name]
+    /// One interface for all packets [default: the files' own interface names; nameless ones are called after the file, x.pcapng's x, or
+    /// x:0, x:1 where it has several interfaces]
     #[arg(long, value_parser = interface, value_name = "NAME")]
     interface: Option<String>,
     /// Bytes that a ring may take, index included, like 50GB, at least 1MiB; the oldest segments go first [default: no limit]

@@ -22,6 +22,9 @@ const PROGRESS_PACKETS: u32 = 4096;
 /// How often interfaces that join others of their name and section are described anew; beyond that they are not.
 const AGAIN_MAX: u32 = 64;
 
+/// Bytes of a file, as they lie on the disk, in which a second interface is looked for before a nameless one gets its name.
+const LOOK_AHEAD: u64 = 64 << 20;
+
 /// Imports one file. What came before a damage or an error is kept.
 pub(super) fn import_file(
     rings: &Mutex<Rings>,
@@ -39,6 +42,8 @@ pub(super) fn import_file(
         options,
         done,
         stem: stem(path),
+        // What comes through a pipe comes once.
+        ahead: (reader.size().is_some() && reader.may_describe_more()).then_some(path),
         reserve,
         sources: Vec::new(),
         section: OpenSection::default(),
@@ -141,6 +146,8 @@ struct ImportedFile<'a> {
     options: &'a Options,
     done: &'a mut Imported,
     stem: String,
+    /// The file, as long as it may be looked at for further interfaces.
+    ahead: Option<&'a Path>,
     reserve: u64,
     sources: Vec<Source>,
     section: OpenSection,
@@ -181,12 +188,14 @@ impl ImportedFile<'_> {
         part.sources.push(number);
     }
 
-    /// A source, with its ring's name; a nameless one is called after the file.
+    /// A source, with its ring's name; a nameless one is called after the file, and has its number where the file has several, wherever
+    /// they are described.
     fn source(&mut self, interface: u32) -> Option<&Source> {
         let number = interface as usize;
-        let several = self.sources.len() > 1;
+        let is_nameless = self.sources.get(number)?.ring.is_empty();
+        let several = is_nameless && (self.sources.len() > 1 || self.ahead.take().is_some_and(has_several));
         let source = self.sources.get_mut(number)?;
-        if source.ring.is_empty() {
+        if is_nameless {
             let name = if several { format!("{}:{number}", self.stem) } else { self.stem.clone() };
             source.ring = kept_name(&name).to_string();
             self.join(number);
@@ -282,6 +291,18 @@ impl ImportedFile<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a file describes more than one interface, as far as it is looked into.
+fn has_several(path: &Path) -> bool {
+    let Ok(mut reader) = CaptureReader::open(path) else { return false };
+    while reader.interfaces().len() < 2 && reader.position() < LOOK_AHEAD {
+        // What is wrong with the file is told when it is imported.
+        if !matches!(reader.next(), Ok(Some(_))) {
+            break;
+        }
+    }
+    reader.interfaces().len() > 1
 }
 
 /// A file's name without compression's and one other extension: the interface of nameless packets.

@@ -159,6 +159,11 @@ impl CaptureReader {
         &self.interfaces
     }
 
+    /// Whether further interfaces may be described: not in classic pcap.
+    pub fn may_describe_more(&self) -> bool {
+        matches!(self.format, Format::Ng(_))
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         Counters { position: self.position(), size: self.size, ..self.counters }

@@ -508,3 +508,40 @@ fn every_option_of_a_packet_survives() {
     }
     assert!(cut.bytes.windows(want.len()).any(|w| w == want), "the options are there, in their order");
 }
+
+/// A file of nameless interfaces; an `i` describes one, a digit is a packet of it.
+fn nameless(order: &str) -> Vec<u8> {
+    let mut f = PcapNg::new(Order::Little);
+    for (n, c) in order.bytes().enumerate() {
+        match c {
+            b'i' => f.interface(1, None),
+            c => f.packet(u32::from(c - b'0'), &Made::new(START + n as u64, numbered("10.0.0.1", "10.0.0.2", n as u64, 20))),
+        }
+    }
+    f.bytes
+}
+
+#[test]
+fn nameless_interfaces_are_called_the_same_wherever_they_are_described() {
+    for (order, want) in [
+        ("i00", &[("x", 2)][..]),
+        ("ii010", &[("x:0", 2), ("x:1", 1)]),
+        ("i0i10", &[("x:0", 2), ("x:1", 1)]),
+        ("i00ii2", &[("x:0", 2), ("x:2", 1)]),
+    ] {
+        let data = Data::new();
+        data.take("x.pcapng", &nameless(order));
+        let rings = data.rings();
+        let have: Vec<_> = rings.iter().map(|r| (r.interface.as_str(), r.packets)).collect();
+        assert_eq!(have, want, "{order}");
+    }
+    // A pipe cannot be looked ahead into.
+    let data = Data::new();
+    run_with(data.command(&["import"], &["-"]), &nameless("i0i10")).expect(WHOLE);
+    let rings = data.rings();
+    let have: Vec<_> = rings.iter().map(|r| (r.interface.as_str(), r.packets)).collect();
+    assert_eq!(have, [("stdin", 2), ("stdin:1", 1)]);
+    let data = Data::new();
+    data.take("x.pcap", &pcap(&traffic(1, 5, 1_000, 60)));
+    assert_eq!(data.rings()[0].interface, "x");
+}
