@@ -13,14 +13,6 @@ struct Sample {
     data: Vec<u8>,
 }
 
-fn corpus() -> Option<PathBuf> {
-    let dir = std::env::var_os("TAPLOOP_CORPUS").map(PathBuf::from);
-    if dir.is_none() {
-        eprintln!("skipped: TAPLOOP_CORPUS is not set");
-    }
-    dir
-}
-
 fn files(dir: &Path, out: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
@@ -187,7 +179,7 @@ fn by_link_type(samples: &[Sample]) -> BTreeMap<LinkType, Vec<&[u8]>> {
 
 #[test]
 fn hosts_are_those_of_libpcap() {
-    let Some(dir) = corpus() else { return };
+    let Some(dir) = corpus::folder() else { return };
     let mut paths = Vec::new();
     files(&dir, &mut paths);
     let (mut count, mut packets) = (0, 0);
@@ -199,7 +191,7 @@ fn hosts_are_those_of_libpcap() {
         }
     }
     eprintln!("{packets} packets, {count} comparisons");
-    assert!(packets > 10_000);
+    assert!(packets > 10_000 && count > 100_000);
 }
 
 /// One packet of each shape in the corpus: what is the same but for addresses and payload is left out.
@@ -234,7 +226,7 @@ impl Random {
 
 #[test]
 fn mutated_and_cut_packets_are_those_of_libpcap_too() {
-    let Some(dir) = corpus() else { return };
+    let Some(dir) = corpus::folder() else { return };
     let shapes = shapes(&dir);
     let mut random = Random(0x7a9_100b);
     let mut count = 0;
@@ -263,27 +255,30 @@ fn mutated_and_cut_packets_are_those_of_libpcap_too() {
         }
     }
     eprintln!("{} shapes, {count} comparisons", shapes.len());
+    assert!(shapes.len() > 50 && count > 50_000);
 }
 
 #[test]
 fn every_prefix_decodes() {
-    let Some(dir) = corpus() else { return };
+    let Some(dir) = corpus::folder() else { return };
     let mut paths = Vec::new();
     files(&dir, &mut paths);
-    let mut d = Decoded::default();
+    let (mut packets, mut d) = (0, Decoded::default());
     for sample in paths.iter().flat_map(|p| read(p)) {
+        packets += 1;
         for len in 0..=sample.data.len().min(300) {
             decode(sample.link_type, &sample.data[..len], &mut d);
             assert!(d.layers.len() <= LAYERS_MAX && d.tags.len() <= TAGS_MAX);
             assert!(d.irregular || d.layers.iter().all(|l| FlowKey::of(l).is_some()));
         }
     }
+    assert!(packets > 10_000, "{packets} packets");
 }
 
 #[test]
 fn ordinary_captures_are_regular() {
-    let Some(dir) = corpus() else { return };
-    let mut d = Decoded::default();
+    let Some(dir) = corpus::folder() else { return };
+    let (mut packets, mut d) = (0, Decoded::default());
     for part in ["smb", "smb3", "auth", "lateral", "transport"] {
         let mut paths = Vec::new();
         files(&dir.join(part), &mut paths);
@@ -291,14 +286,16 @@ fn ordinary_captures_are_regular() {
             for sample in read(&path) {
                 decode(sample.link_type, &sample.data, &mut d);
                 assert!(!d.irregular, "{}: {d:?} {:02x?}", path.display(), sample.data);
+                packets += 1;
             }
         }
     }
+    assert!(packets > 10_000, "{packets} packets");
 }
 
 #[test]
 fn community_ids_are_those_of_tshark() {
-    let Some(dir) = corpus() else { return };
+    let Some(dir) = corpus::folder().filter(|_| corpus::has_tool("tshark")) else { return };
     let mut paths = Vec::new();
     for part in ["smb", "smb3", "auth", "lateral", "transport", "formats"] {
         files(&dir.join(part), &mut paths);
@@ -313,11 +310,8 @@ fn community_ids_are_those_of_tshark() {
             .args(["-n", "--enable-protocol", "communityid", "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE"])
             .args(["-T", "fields", "-e", "communityid", "-r"])
             .arg(&path)
-            .output();
-        let Ok(output) = output else {
-            eprintln!("skipped: tshark does not run");
-            return;
-        };
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.lines().count() != samples.len() {
             continue; // tshark also lists blocks that are no packets

@@ -18,6 +18,8 @@ pub mod protocol;
 mod tunnel;
 
 #[cfg(test)]
+pub(crate) mod corpus;
+#[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]
 mod tests;

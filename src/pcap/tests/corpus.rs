@@ -1,18 +1,11 @@
 //! Held against what other tools said of the same files.
 
 use super::*;
+use crate::wire::corpus;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn corpus() -> Option<PathBuf> {
-    let corpus = std::env::var_os("TAPLOOP_CORPUS").map(PathBuf::from);
-    if corpus.is_none() {
-        eprintln!("skipped: TAPLOOP_CORPUS is not set");
-    }
-    corpus
-}
 
 /// Each capture with its reference result.
 fn captures(corpus: &Path) -> Vec<(PathBuf, serde_json::Value)> {
@@ -36,7 +29,7 @@ fn captures(corpus: &Path) -> Vec<(PathBuf, serde_json::Value)> {
 
 #[test]
 fn frames_are_those_that_tshark_sees() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus::folder() else { return };
     let (mut read, mut wrong) = (0, Vec::new());
     for (path, oracle) in captures(&corpus) {
         let reader = match CaptureReader::open(&path) {
@@ -122,14 +115,10 @@ fn frames(file: &[u8]) -> Vec<Frame> {
 /// The packets' bytes are those that tcpdump copies, where it can read the file at all.
 #[test]
 fn bytes_are_those_that_tcpdump_copies() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus::folder().filter(|_| corpus::has_tool("tcpdump")) else { return };
     let mut compared = 0;
     for (path, _) in captures(&corpus) {
-        let copy = Command::new("tcpdump").args(["--nano", "-w", "-", "-r"]).arg(&path).output();
-        let Ok(copy) = copy else {
-            eprintln!("skipped: there is no tcpdump");
-            return;
-        };
+        let copy = Command::new("tcpdump").args(["--nano", "-w", "-", "-r"]).arg(&path).output().unwrap();
         if !copy.status.success() || copy.stdout.len() < 24 {
             continue;
         }
@@ -168,7 +157,7 @@ fn plain(mut file: &[u8]) -> Vec<(u64, u32, &[u8])> {
 
 #[test]
 fn every_prefix_of_small_captures_reads_up_to_its_end() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus::folder() else { return };
     let mut read = 0;
     for (path, _) in captures(&corpus) {
         let bytes = std::fs::read(&path).unwrap();
