@@ -1,8 +1,14 @@
 //! The recorder: live interfaces into rings.
 //!
-//! An interface has one thread for each of its streams, which takes packets from the kernel, indexes them and hands blocks over
-//! ([`stream`]), and one that opens its ring, and opens it again when it could not be written ([`interface`]). The ring's own threads
-//! write, seal and drop. Nobody waits for a reader.
+//! | thread | one for each | does | waits for | queue behind it |
+//! |---|---|---|---|---|
+//! | stream | stream of an interface | takes packets from the kernel, indexes them, hands blocks over | the kernel; room in the queue | 24 blocks of 1 MiB |
+//! | disk | ring | writes blocks and the records that publish them, opens segments | the disk | 2 segments |
+//! | seal | ring | sorts indexes, syncs, drops the oldest, frees room for the next segment | the disk | none |
+//! | interface | interface | opens the ring, and again when it could not be written | the others | none |
+//! | main | process | state files, status line, signals | time | none |
+//!
+//! Nobody waits for a reader. What the stream thread cannot hand over stays in the kernel's buffer, and what finds no room there is counted.
 
 mod clock;
 mod desk;

@@ -91,7 +91,7 @@ mod tests {
         #[test]
         fn it_is_a_map(keys in proptest::collection::vec((0..400_u64, any::<bool>()), 1..3000)) {
             // Few hashes, so that many numbers share one and its slot.
-            let hash = |key: u64| (key % 37) << 32 | key % 11;
+            let hash = |key: u64| ((key % 37) << 32) | (key % 11);
             let mut table = FlowTable::default();
             let mut want: HashMap<u64, FlowNumber> = HashMap::new();
             let mut all: Vec<u64> = Vec::new();
