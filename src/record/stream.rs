@@ -42,6 +42,8 @@ struct Recording {
     /// Since when the interface has been listened to without a break.
     since: Option<Timestamp>,
     newest: Timestamp,
+    /// The earliest packet since it was last asked for packets, if that is earlier than the asking.
+    earliest: Timestamp,
     /// Packets, their bytes, and how many were cut, that the status does not tell yet.
     counted: (u64, u64, u64),
     handed_over: Instant,
@@ -63,6 +65,7 @@ impl Stream {
             writer: None,
             since: None,
             newest: Timestamp::ZERO,
+            earliest: now,
             counted: (0, 0, 0),
             handed_over: running,
             said: running,
@@ -75,6 +78,7 @@ impl Stream {
         let mut looked = running;
         let ended = loop {
             recording.sit_down(self.source.link_type(), self.fanout);
+            recording.earliest = Timestamp::now();
             let polled = match self.source.poll(wait, &mut |packet| recording.packet(packet)) {
                 Ok(polled) => polled,
                 Err(e) => break Err(e),
@@ -149,6 +153,7 @@ impl Recording {
 
     fn packet(&mut self, packet: &Packet<'_>) {
         self.newest = self.newest.max(packet.time);
+        self.earliest = self.earliest.min(packet.time);
         match &mut self.writer {
             Some((_, writer)) => {
                 if writer.append(packet).is_err() {
@@ -209,7 +214,8 @@ impl Recording {
         };
         self.status.set_link(state);
         match (state, self.since) {
-            (LinkState::Up, None) => self.since = Some(wall),
+            // What was asked for has come in since before: sockets are open before anybody asks.
+            (LinkState::Up, None) => self.since = Some(self.earliest.min(wall)),
             (LinkState::Down | LinkState::Missing, Some(since)) if !polled.more => {
                 self.tell_drops();
                 self.write(|w| w.publish_complete(wall, Window { from: since, to: wall }));
