@@ -31,6 +31,7 @@ for part in "$@"; do
         need tshark program tshark -- "tests have it read every kind of file that is written"
         need wireshark-common program capinfos -- "capinfos, for the same"
         need bsdutils program script -- "gives a test a terminal"
+        need iproute2 program ip -- "tests record links between network namespaces that they make"
         ;;
     check)
         need python3 program python3 -- "checks that the captures are what their scripts make"

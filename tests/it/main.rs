@@ -7,6 +7,7 @@
 
 mod layers;
 mod make;
+mod net;
 mod plain;
 mod scan;
 mod support;
@@ -23,4 +24,5 @@ mod live;
 mod order;
 mod output;
 mod pins;
+mod record;
 mod spoilt;
