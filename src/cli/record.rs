@@ -148,7 +148,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             Ok(r) => running.push(r),
             Err(e) => {
                 stop.store(true, Ordering::Relaxed);
-                for r in running {
+                for mut r in running {
                     let _ = r.finish(); // the first failure is told
                 }
                 return Err(Failure::of(&e, false));
@@ -160,10 +160,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let mut status = 0;
     for mut recorder in running {
         let name = recorder.interface().to_string();
+        let ended = recorder.finish();
         let state = recorder.state();
         recorder.save(&data, &state);
         print_line(&summary(&name, &state));
-        if let Err(e) = recorder.finish() {
+        if let Err(e) = ended {
             say(&format!("interface {name}: {}", chain(&e)));
             status = FAILED;
         }

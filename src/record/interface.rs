@@ -283,7 +283,7 @@ impl Running {
     }
 
     /// Waits for the end, once it was told to stop.
-    pub fn finish(mut self) -> Result<(), RecordError> {
+    pub fn finish(&mut self) -> Result<(), RecordError> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(ended)) => ended,
             _ => Err(RecordError::Panicked),
