@@ -214,7 +214,9 @@ impl PacketSocket {
             tracing::debug!(interface = self.options.interface, "not promiscuous: {e}");
         }
         if let Some(fanout) = self.options.fanout {
-            let value = u32::from(fanout.group) | (libc::PACKET_FANOUT_HASH << 16);
+            // A group is of one device, and lasts while any socket is in it: the others may not have left the device before.
+            let group = fanout.group.wrapping_add(device.index as u16);
+            let value = u32::from(group) | (libc::PACKET_FANOUT_HASH << 16);
             set(&self.socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &value).map_err(failed)?;
         }
         self.device = Some(device);

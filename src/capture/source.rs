@@ -24,7 +24,7 @@ pub struct Options {
 /// One stream of several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fanout {
-    /// What the streams of one interface have in common, and no other interface's.
+    /// What the groups of one process are counted from, one for each device.
     pub group: u16,
 }
 

@@ -10,7 +10,7 @@ use crate::ring::data::{DataDir, Retention};
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions};
 use crate::time::Timestamp;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -214,10 +214,10 @@ fn stream_options(options: &InterfaceOptions, ring: &RingWriter) -> StreamOption
     }
 }
 
-/// A number that the sockets have in common that share an interface's packets. It must be no other's on the whole machine.
+/// What this process counts its groups of sockets from. They must be no others' in the whole network namespace, so that those of
+/// processes that were started one after another lie far apart.
 fn fanout_group() -> u16 {
-    static MADE: AtomicU16 = AtomicU16::new(0);
-    (std::process::id() as u16).wrapping_mul(31).wrapping_add(MADE.fetch_add(1, Ordering::Relaxed))
+    (std::process::id() as u16).wrapping_mul(40_503)
 }
 
 /// An interface that is being recorded.
