@@ -1,25 +1,37 @@
 //! Capture through libpcap: where there are no packet sockets, and for interfaces whose packets it makes headers for ("any", PPP, tunnels).
 //!
-//! It opens an interface once and cannot wait for one, nor listen to one that was made again without the right to capture.
+//! It opens an interface once and cannot wait for one, nor listen to one that was made again without the right to capture. How the
+//! interface stands is asked of the kernel: libpcap does not tell of one that goes down and comes back.
 
+use super::device::Device;
 use super::source::{CaptureError, Drops, Link, Options, Polled, Source};
 use crate::packet::{LinkType, Packet};
 use crate::time::{SECOND_NS, Timestamp};
 use pcap::{Active, Capture, Precision};
-use std::time::Duration;
+use rustix::net::{AddressFamily, SocketType};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// How long libpcap collects packets before it hands them on, in milliseconds.
 const COLLECT_MS: i32 = 20;
 /// Packets that are handed on before others get their turn.
 const AT_ONCE: usize = 16_384;
+/// How often it is asked how the interface stands.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 /// A packet that comes now can be so much older: it was collected, or its processor was held up.
 const LATE_NS: u64 = 60_000_000;
 
 /// An interface that libpcap listens to.
 pub struct Libpcap {
-    capture: Capture<Active>,
+    /// `None` once it gave up: the interface went away.
+    capture: Option<Capture<Active>>,
     options: Options,
     link_type: LinkType,
+    /// The number of the device that was opened; `None` where it is none of the kernel's ("any").
+    device: Option<i32>,
+    /// A socket through which the kernel is asked.
+    asking: OwnedFd,
+    asked: Instant,
     link: Link,
     /// Drops told so far.
     told: (u32, u32),
@@ -57,10 +69,51 @@ fn open(options: &Options) -> Result<Capture<Active>, CaptureError> {
 impl Libpcap {
     /// Opens the interface.
     pub fn open(options: Options) -> Result<Libpcap, CaptureError> {
+        let no_socket = |e: rustix::io::Errno| CaptureError::Io {
+            interface: options.interface.clone(),
+            what: "the kernel gives no socket to ask through",
+            source: e.into(),
+        };
+        let asking = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(no_socket)?;
+        let device = device(&asking, &options.interface).map(|d| d.index);
         let capture = open(&options)?;
         let link_type = link_type(&capture);
-        Ok(Libpcap { capture, options, link_type, link: Link::Up, told: (0, 0) })
+        let asked = Instant::now();
+        Ok(Libpcap { capture: Some(capture), options, link_type, device, asking, asked, link: Link::Up, told: (0, 0) })
     }
+
+    /// How the device stands that was opened.
+    fn stands(&self) -> Link {
+        match (self.device, device(&self.asking, &self.options.interface)) {
+            (None, _) => Link::Up,
+            (Some(index), Some(device)) if device.index == index => device.link(),
+            _ => Link::Missing,
+        }
+    }
+
+    /// Opens the interface again.
+    fn reopen(&mut self) -> Result<Link, CaptureError> {
+        // Before it is opened: should it be made again in between, it is opened once more.
+        let device = device(&self.asking, &self.options.interface).map(|d| d.index);
+        match open(&self.options) {
+            Ok(capture) => {
+                self.link_type = link_type(&capture);
+                self.capture = Some(capture);
+                self.device = self.device.and(device);
+                self.told = (0, 0);
+                Ok(Link::Up)
+            }
+            Err(CaptureError::Missing { .. }) => Ok(Link::Missing),
+            Err(CaptureError::Libpcap { reason, .. }) if reason.contains("not up") || reason.contains("went down") => {
+                Ok(Link::Down)
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn device(asking: &OwnedFd, name: &str) -> Option<Device> {
+    Device::look(asking.as_fd(), name).ok().flatten()
 }
 
 /// The number in files of what the interface's packets begin with, which is another one only for raw IP.
@@ -81,7 +134,11 @@ impl Source for Libpcap {
         let mut handed = 0;
         loop {
             let now = Timestamp::now();
-            let stopped = match self.capture.next_packet() {
+            let Some(capture) = &mut self.capture else {
+                std::thread::sleep(timeout);
+                return Ok(Polled { link: self.link, more: false, complete_to: None });
+            };
+            let stopped = match capture.next_packet() {
                 Ok(packet) => {
                     let header = packet.header;
                     // Of nanosecond precision, whatever the field is called.
@@ -98,42 +155,36 @@ impl Source for Libpcap {
             };
             let nothing_waits = matches!(stopped, pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets);
             if nothing_waits && (handed > 0 || waited) {
+                if self.asked.elapsed() >= ASK_EVERY {
+                    self.asked = Instant::now();
+                    self.link = self.stands();
+                }
                 return Ok(Polled { link: self.link, more: false, complete_to: Some(now.saturating_sub(LATE_NS)) });
             } else if nothing_waits {
                 waited = true;
-                wait(&self.capture, timeout);
-            } else if self.look()? == Link::Up {
-                return Err(failed(&self.options.interface)(stopped));
+                wait(capture, timeout);
             } else {
-                std::thread::sleep(timeout);
-                return Ok(Polled { link: self.link, more: false, complete_to: None });
+                tracing::debug!(interface = self.options.interface, "libpcap gave up: {stopped}");
+                self.capture = None;
+                // Also if it is up again by now.
+                self.link = if self.stands() == Link::Missing { Link::Missing } else { Link::Down };
             }
         }
     }
 
     fn drops(&mut self) -> Result<Drops, CaptureError> {
-        let Ok(stats) = self.capture.stats() else { return Ok(Drops::default()) };
+        let Some(Ok(stats)) = self.capture.as_mut().map(Capture::stats) else { return Ok(Drops::default()) };
         let (kernel, interface) = (stats.dropped.wrapping_sub(self.told.0), stats.if_dropped.wrapping_sub(self.told.1));
         self.told = (stats.dropped, stats.if_dropped);
         Ok(Drops { kernel: u64::from(kernel), interface: u64::from(interface) })
     }
 
     fn look(&mut self) -> Result<Link, CaptureError> {
-        match open(&self.options) {
-            Ok(capture) => {
-                if self.link != Link::Up {
-                    self.link_type = link_type(&capture);
-                    self.capture = capture;
-                    self.told = (0, 0);
-                }
-                self.link = Link::Up;
-            }
-            Err(CaptureError::Missing { .. }) => self.link = Link::Missing,
-            Err(CaptureError::Libpcap { reason, .. }) if reason.contains("not up") || reason.contains("went down") => {
-                self.link = Link::Down;
-            }
-            Err(e) => return Err(e),
-        }
+        self.link = match self.stands() {
+            Link::Missing => self.reopen()?,
+            Link::Up if self.capture.is_none() => self.reopen()?,
+            link => link,
+        };
         Ok(self.link)
     }
 }
