@@ -101,6 +101,8 @@ pub struct PacketSocket {
     device: Option<Device>,
     link: Link,
     drops: Drops,
+    /// What came before this is not handed on: until it shares with others, a socket gets what they get. Zero once that is past.
+    begins: Timestamp,
 }
 
 fn failed(options: &Options, what: &'static str) -> impl Fn(io::Error) -> CaptureError {
@@ -167,8 +169,8 @@ impl PacketSocket {
             None => everything(options.snaplen),
         };
         let (socket, ring) = open(&options, &program)?;
-        let mut made =
-            PacketSocket { ring, socket, options, program, device: None, link: Link::Missing, drops: Drops::default() };
+        let (device, link, drops, begins) = (None, Link::Missing, Drops::default(), Timestamp::ZERO);
+        let mut made = PacketSocket { ring, socket, options, program, device, link, drops, begins };
         made.look()?;
         Ok(made)
     }
@@ -218,6 +220,7 @@ impl PacketSocket {
             let group = fanout.group.wrapping_add(device.index as u16);
             let value = u32::from(group) | (libc::PACKET_FANOUT_HASH << 16);
             set(&self.socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &value).map_err(failed)?;
+            self.begins = Timestamp::now();
         }
         self.device = Some(device);
         Ok(())
@@ -260,19 +263,42 @@ impl Source for PacketSocket {
             let now = Timestamp::now();
             let link = self.link;
             if let Some(block) = self.ring.ready() {
-                packets(block, reading, each);
+                if self.begins > Timestamp::ZERO {
+                    let (begins, mut has_begun) = (self.begins, false);
+                    packets(block, reading, &mut |packet| {
+                        if packet.time >= begins {
+                            has_begun = true;
+                            each(packet);
+                        }
+                    });
+                    if has_begun {
+                        self.begins = Timestamp::ZERO;
+                    }
+                } else {
+                    packets(block, reading, each);
+                }
                 self.ring.give_back();
                 handed += BLOCK_BYTES;
                 if handed >= AT_ONCE_BYTES {
                     return Ok(Polled { link, more: true, complete_to: None });
                 }
             } else if handed > 0 || waited {
-                let complete_to = self.ring.is_empty().then(|| now.saturating_sub(LATE_NS));
+                let is_empty = self.ring.is_empty();
+                if is_empty {
+                    self.begins = Timestamp::ZERO;
+                }
+                let complete_to = is_empty.then(|| now.saturating_sub(LATE_NS));
                 return Ok(Polled { link, more: false, complete_to });
             } else {
                 self.wait(timeout)?;
                 waited = true;
             }
+        }
+    }
+
+    fn begin(&mut self, at: Timestamp) {
+        if self.begins > Timestamp::ZERO {
+            self.begins = at;
         }
     }
 

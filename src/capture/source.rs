@@ -112,6 +112,9 @@ pub trait Source: Send {
     /// The link type of its packets now; `None` before the interface was ever there.
     fn link_type(&self) -> Option<LinkType>;
 
+    /// All sources that share the interface's packets are there: what came before is none's.
+    fn begin(&mut self, _at: Timestamp) {}
+
     /// Waits up to `timeout` for packets and hands them on, as many as wait, up to some MiB.
     fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(&Packet<'_>)) -> Result<Polled, CaptureError>;
 

@@ -91,6 +91,8 @@ impl Recorder {
                 sources.push(Box::new(PacketSocket::open(Options { fanout, ..options.capture.clone() })?));
             }
         }
+        let all_share = Timestamp::now();
+        sources.iter_mut().for_each(|source| source.begin(all_share));
         Ok(Recorder {
             needs_capture_right: libpcap || options.streams > 1,
             options,
