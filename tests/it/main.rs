@@ -25,4 +25,6 @@ mod order;
 mod output;
 mod pins;
 mod record;
+mod record_faults;
+mod record_follow;
 mod spoilt;

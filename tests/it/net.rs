@@ -93,6 +93,11 @@ impl Link {
         });
     }
 
+    /// Takes the link away, with both its ends.
+    pub(crate) fn disconnect(&self) {
+        must_ip(&["-n", &self.near, "link", "del", RECORDED]);
+    }
+
     /// Sets an interface on the recorded side up or down.
     pub(crate) fn set(&self, interface: &str, state: &str) {
         must_ip(&["-n", &self.near, "link", "set", interface, state]);
@@ -140,6 +145,11 @@ impl Link {
         c.arg("record").arg("--data").arg(data.path()).args(flags);
         c.env_remove("RUST_LOG").env("NO_COLOR", "1").current_dir(data.outside());
         c
+    }
+
+    /// Records the link's interface.
+    pub(crate) fn record(&self, data: &Data, flags: &[&str]) -> Recorder {
+        self.record_interfaces(data, &[RECORDED], flags)
     }
 
     /// Records interfaces, and returns when all that is sent from now on is recorded.
@@ -217,6 +227,11 @@ impl Recorder {
         let status = self.child.wait();
         let said = self.said();
         assert!(status == 0 && !said.contains("panicked"), "it ended with {status}:\n{said}");
+    }
+
+    /// Ends it without a chance to say anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill();
     }
 }
 

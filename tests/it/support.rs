@@ -166,6 +166,14 @@ impl Data {
         Data { dir: tempfile::Builder::new().prefix("taploop-it-").tempdir().unwrap() }
     }
 
+    /// The same, where any user may write.
+    pub(crate) fn for_anyone() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let data = Data::new();
+        std::fs::set_permissions(data.outside(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        data
+    }
+
     /// The folder around the data, for other files of the test.
     pub(crate) fn outside(&self) -> &Path {
         self.dir.path()
