@@ -10,13 +10,15 @@ use crate::ring::data::{DataDir, Retention};
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions};
 use crate::time::Timestamp;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How often a ring that could not be written is opened again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// So much ahead it is told when the streams end, that none is past it when it hears of it.
+const END_AHEAD_NS: u64 = 10_000_000;
 /// How often the state file is written.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether anything is to be done.
@@ -138,12 +140,13 @@ impl Recorder {
         if let Some(ring) = &open {
             desk.open(ring.maker(), stream_options(&self.options, ring));
         }
-        let streams_end = Arc::new(AtomicBool::new(false));
+        // When they end, in nanoseconds since 1970: all at one moment, or the last stretch would lack what some no longer took.
+        let streams_end = Arc::new(AtomicU64::new(u64::MAX));
         let sources = self.sources;
         for (i, source) in sources.into_iter().enumerate() {
-            let stream = Stream { source, fanout: i as u16, desk: desk.clone(), status: self.status.clone() };
-            let end = streams_end.clone();
-            threads.push(thread::spawn(move || stream.run(&end)));
+            let (desk, status, end) = (desk.clone(), self.status.clone(), streams_end.clone());
+            let stream = Stream { source, fanout: i as u16, desk, status, end };
+            threads.push(thread::spawn(move || stream.run()));
         }
         let options = &self.options;
         let tell = |text: Option<String>| *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
@@ -172,7 +175,7 @@ impl Recorder {
                 }
             }
         }
-        streams_end.store(true, Ordering::Relaxed);
+        streams_end.store(Timestamp::now().saturating_add(END_AHEAD_NS).as_nanos(), Ordering::Relaxed);
         let mut ended = Ok(());
         for thread in threads {
             let result = thread.join().map_err(|_| RecordError::Panicked).and_then(|r| r.map_err(RecordError::from));

@@ -10,7 +10,7 @@ use crate::ring::note::{Note, NoteKind};
 use crate::ring::writer::{StreamWriter, WriteStopped};
 use crate::time::{Timestamp, Window};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often what waits is handed over, how often the stream says up to where it is complete, and how long it waits for packets.
@@ -32,6 +32,8 @@ pub(super) struct Stream {
     pub fanout: u16,
     pub desk: Arc<Desk>,
     pub status: Arc<InterfaceStatus>,
+    /// When to end, in nanoseconds since 1970: what comes from then on is not recorded. `u64::MAX` until that is known.
+    pub end: Arc<AtomicU64>,
 }
 
 /// What is known while recording.
@@ -41,6 +43,7 @@ struct Recording {
     writer: Option<(LinkType, StreamWriter)>,
     /// Since when the interface has been listened to without a break.
     since: Option<Timestamp>,
+    end: Arc<AtomicU64>,
     newest: Timestamp,
     /// The earliest packet since it was last asked for packets, if that is earlier than the asking.
     earliest: Timestamp,
@@ -55,8 +58,8 @@ struct Recording {
 }
 
 impl Stream {
-    /// Records until told to stop.
-    pub(super) fn run(mut self, stop: &AtomicBool) -> Result<(), CaptureError> {
+    /// Records until the end.
+    pub(super) fn run(mut self) -> Result<(), CaptureError> {
         let (now, running) = (Timestamp::now(), Instant::now());
         let mut clock = ClockWatch::start(now, running);
         let mut recording = Recording {
@@ -64,6 +67,7 @@ impl Stream {
             status: self.status.clone(),
             writer: None,
             since: None,
+            end: self.end.clone(),
             newest: Timestamp::ZERO,
             earliest: now,
             counted: (0, 0, 0),
@@ -73,7 +77,7 @@ impl Stream {
             drops: (0, 0, now),
             drops_told: running,
         };
-        let mut stopping: Option<(Instant, Timestamp)> = None;
+        let mut stopping: Option<Instant> = None;
         let mut wait = TICK;
         let mut looked = running;
         let ended = loop {
@@ -100,9 +104,10 @@ impl Stream {
                     break Err(e);
                 }
             }
-            if stop.load(Ordering::Relaxed) {
-                let (begun, at) = *stopping.get_or_insert((running, wall));
-                let all = !polled.more && polled.complete_to.is_some_and(|t| t >= at);
+            let end = recording.ends();
+            if end < Timestamp::MAX {
+                let begun = *stopping.get_or_insert(running);
+                let all = !polled.more && polled.complete_to.is_some_and(|t| t >= end);
                 if all || polled.link != Link::Up && !polled.more || running.duration_since(begun) >= LAST_PACKETS {
                     break Ok(());
                 }
@@ -135,6 +140,10 @@ impl Recording {
         }
     }
 
+    fn ends(&self) -> Timestamp {
+        Timestamp::from_nanos(self.end.load(Ordering::Relaxed))
+    }
+
     fn stand_up(&mut self) {
         self.write(StreamWriter::close_segment);
         if let Some((_, writer)) = self.writer.take() {
@@ -152,6 +161,9 @@ impl Recording {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) {
+        if packet.time >= self.ends() {
+            return;
+        }
         self.newest = self.newest.max(packet.time);
         self.earliest = self.earliest.min(packet.time);
         match &mut self.writer {
@@ -255,7 +267,7 @@ impl Recording {
         let wall = Timestamp::now();
         self.tell_drops();
         if let Some(since) = self.since {
-            let to = wall.saturating_sub(LATE_NS).max(self.newest.saturating_add(1)).min(wall);
+            let to = wall.saturating_sub(LATE_NS).max(self.newest.saturating_add(1)).min(wall).min(self.ends());
             self.write(|w| w.publish_complete(to, Window { from: since, to }));
         }
         self.stand_up();
