@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 /// Where the number of a packet lies: after Ethernet, IPv4 and UDP.
 const NUMBER: Range<usize> = 42..50;
 
-/// The frame of a number.
+/// The frame of a number. They are of many flows, which threads share.
 pub(crate) fn frame(n: u64) -> Vec<u8> {
-    numbered("10.0.0.1", "10.0.0.2", n, 8 + n as usize % 700)
+    numbered(&format!("10.0.0.{}", n % 31 + 1), "10.0.1.1", n, 8 + n as usize % 700)
 }
 
 /// The numbers of frames, each of which is as it was sent.
