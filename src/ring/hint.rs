@@ -25,11 +25,25 @@ pub fn put_hint(options: &mut Vec<u8>, (source, destination): (u16, u16)) {
     options.extend_from_slice(&destination.to_le_bytes());
 }
 
-/// Splits a packet's options into those that came with it and the hint. The ring writes its hint last.
+/// Splits a packet's options into those that came with it and the hint. The ring writes its hint last, as an option of its own: bytes at
+/// the end of another one's value may look the same.
 pub fn split_hint(options: &[u8]) -> (&[u8], Option<(u16, u16)>) {
     let Some(start) = options.len().checked_sub(HINT_LEN) else { return (options, None) };
     let tail = &options[start..];
-    if is_hint(tail) { (&options[..start], Some((u16_at(tail, 12), u16_at(tail, 14)))) } else { (options, None) }
+    if is_hint(tail) && begins_option(options, start) {
+        (&options[..start], Some((u16_at(tail, 12), u16_at(tail, 14))))
+    } else {
+        (options, None)
+    }
+}
+
+/// Whether an option begins at this place.
+fn begins_option(options: &[u8], place: usize) -> bool {
+    let mut at = 0;
+    while at < place {
+        at += 4 + padded(usize::from(u16_at(options, at + 2)));
+    }
+    at == place
 }
 
 fn is_hint(option: &[u8]) -> bool {
@@ -69,5 +83,21 @@ mod tests {
         assert_eq!(split_hint(&options), (plain.as_slice(), Some((1234, 53))));
         assert_eq!(without_hints(&options), plain);
         assert_eq!(split_hint(&[]), (&[][..], None));
+    }
+
+    #[test]
+    fn what_looks_like_a_hint_inside_another_option_stays() {
+        let mut like = Vec::new();
+        put_hint(&mut like, (1234, 53));
+        for before in 0..8 {
+            let mut foreign = Vec::new();
+            option(&mut foreign, 1, b"first");
+            option(&mut foreign, 1, &[&vec![0x41; before][..], &like].concat());
+            assert_eq!(without_hints(&foreign), foreign);
+            assert_eq!(split_hint(&foreign), (foreign.as_slice(), None));
+            let mut stored = foreign.clone();
+            put_hint(&mut stored, (1, 2));
+            assert_eq!(split_hint(&stored), (foreign.as_slice(), Some((1, 2))));
+        }
     }
 }
