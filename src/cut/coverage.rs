@@ -80,11 +80,11 @@ impl Reason {
         let reason = match e {
             SegmentError::Gone(path) if ring.still_holds(path, span) => ReasonKind::Damaged,
             SegmentError::Gone(_) => ReasonKind::DroppedDuringCut,
-            SegmentError::Damaged { .. } => ReasonKind::Damaged,
+            SegmentError::Damaged { .. } | SegmentError::Version { .. } => ReasonKind::Damaged,
             SegmentError::Io { .. } => ReasonKind::IoError,
         };
         let (path, position) = match e {
-            SegmentError::Gone(path) | SegmentError::Io { path, .. } => (path, None),
+            SegmentError::Gone(path) | SegmentError::Io { path, .. } | SegmentError::Version { path, .. } => (path, None),
             SegmentError::Damaged { path, position, .. } => (path, Some(*position)),
         };
         let from_byte = granule.map(|g| g.stored_offset).or(position);

@@ -208,9 +208,9 @@ pub enum CatalogError {
 
 /// A catalogue as it was when it was opened; later entries are not looked at.
 pub struct CatalogReader {
-    file: File,
-    entries: u64,
-    dropped: u64,
+    pub(super) file: File,
+    pub(super) entries: u64,
+    pub(super) dropped: u64,
     is_torn: bool,
 }
 

@@ -12,13 +12,11 @@ use std::path::Path;
 
 /// Places of the catalogue that do not agree with their checksums and that no reader stumbles over.
 pub(super) fn damaged_places(ring: &Path) -> Result<Vec<u64>, CatalogError> {
-    let catalog = CatalogReader::open(ring)?;
-    if let Some(at) = damaged_end(ring, &catalog) {
-        return Err(CatalogError::Damaged(at));
-    }
-    let places = look(ring)?;
+    let look =
+        || Ok::<_, CatalogError>([look(ring)?, damaged_end(ring, &CatalogReader::open(ring)?).into_iter().collect()].concat());
+    let places = look()?;
     // One that is being written looks damaged for a moment.
-    let again = if places.is_empty() { Vec::new() } else { look(ring)? };
+    let again = if places.is_empty() { Vec::new() } else { look()? };
     Ok(places.into_iter().filter(|p| again.contains(p)).collect())
 }
 

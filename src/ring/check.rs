@@ -18,10 +18,12 @@ use super::sealed::SealedIndex;
 use super::sections;
 use super::segment_check::{Around, check_segment, mend_frame, mend_hosts};
 use super::snapshot::log_paths;
+use super::unlisted::{Unlisted, unlisted};
+use super::unsealed_check::{tell_unsealed, unsealed};
 use crate::time::Window;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -85,18 +87,10 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
     let ring = data.ring_path(interface);
     let mut add = |file: &Path, problem: String, mended: bool| report.add(interface, file, problem, mended);
     // Only a ring that nobody writes is repaired.
-    let lock = if repair { lock::lock(&ring) } else { Ok(None) };
-    let locked = matches!(lock, Ok(Some(_)));
-    match &lock {
-        Ok(None) if repair => {
-            add(&ring.join(LOCK_FILE), "the ring is being written: stop its writer to repair it".into(), false);
-        }
-        Err(e) => add(&ring.join(LOCK_FILE), format!("the ring cannot be locked, and so is not repaired: {e}"), false),
-        Ok(_) => {}
-    }
+    let mut lock = if repair { lock_ring(&ring, &mut add) } else { None };
     match read_ring_info(&ring) {
         Err(e @ DataError::Mark { .. }) => {
-            let mended = locked && rescued_ring_info(&ring).is_some_and(|info| write_ring_info(&ring, &info).is_ok());
+            let mended = lock.is_some() && rescued_ring_info(&ring).is_some_and(|info| write_ring_info(&ring, &info).is_ok());
             let problem = format!("{e}; the ring's limits that stood there are lost: set them with the next import");
             add(&ring.join(RING_FILE), problem, mended);
         }
@@ -104,82 +98,57 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
         Err(e) => return add(&ring.join(RING_FILE), e.to_string(), false),
         Ok(_) => {}
     }
-    let kept = check_kept(&ring, data.sensor(), interface, locked, &mut add);
-    let catalog = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL));
+    let kept = check_kept(&ring, data.sensor(), interface, lock.is_some(), &mut add);
+    let Some(mut live) = check_catalog(&ring, lock.is_some(), &mut add) else { return };
+    // What a killed writer left comes first: the rest is then looked at as it will stay.
+    let unsealed = unsealed(&ring);
+    let idle = lock.is_some() || !lock::is_written(&ring);
+    if lock.is_some() && !unsealed.is_empty() {
+        drop(lock.take());
+        let sealed = RingWriter::open(data, interface, None).and_then(RingWriter::finish);
+        if let Err(e) = &sealed {
+            add(&ring.join(OPEN_FOLDER), format!("what was not sealed cannot be mended: {e}"), false);
+        }
+        lock = lock_ring(&ring, &mut add);
+        if let Ok(now) = CatalogReader::open(&ring).and_then(|c| c.segments_in(&Window::ALL)) {
+            live = now.into_iter().map(|(_, f)| f).collect();
+        }
+    }
+    tell_unsealed(&ring, &unsealed, &live, idle, &mut add);
+    let locked = lock.is_some();
     let mut changed = false;
-    let catalog = catalog.and_then(|found| Ok((found, damaged_places(&ring)?)));
-    let mut live: Vec<SegmentFacts> = match catalog {
-        Ok((found, places)) => {
-            changed = locked && !places.is_empty();
-            for at in places {
-                add(&ring.join(CATALOG_FILE), format!("{}; no segment is lost by it", CatalogError::Damaged(at)), locked);
-            }
-            found.into_iter().map(|(_, f)| f).collect()
-        }
-        Err(e) => {
-            let found = from_footers(&ring);
-            let mended = locked && CatalogWriter::rewrite(&ring, found.clone()).is_ok();
-            add(&ring.join(CATALOG_FILE), format!("{e}; {} segments were found by their indexes", found.len()), mended);
-            found
-        }
-    };
     if locked {
         let listed = live.len();
         live.retain(|f| !kept.contains(&f.id));
-        changed |= live.len() < listed;
+        changed = live.len() < listed;
     }
     for facts in live.iter_mut().filter(|f| !f.has(SegmentFacts::LOST) && !kept.contains(&f.id)) {
-        let (file, problem) = match check_segment(&ring, interface, facts) {
+        match check_segment(&ring, interface, facts) {
             Ok(Around { problems, segment }) => {
                 let mend = || mend_frame(&ring, interface, &segment).and_then(|()| mend_hosts(&ring, &segment));
                 let mended = locked && !problems.is_empty() && mend().is_ok();
                 problems.into_iter().for_each(|(file, problem)| add(&file, problem, mended));
-                continue;
             }
             // Dropped by a writer meanwhile.
-            Err(_) if !locked && !still_listed(&ring, facts) => continue,
-            Err(found) => found,
-        };
-        if !data_path(&ring, facts.id).exists() {
-            if locked {
-                facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
-                changed = true;
+            Err(_) if !locked && !still_listed(&ring, facts) => {}
+            Err(wrong) if !locked || !wrong.is_damage => add(&wrong.file, wrong.problem, false),
+            Err(wrong) => {
+                let (mended, problem) = mend_segment(data, &ring, interface, facts, wrong.problem);
+                changed |= mended;
+                add(&wrong.file, problem, mended);
             }
-            add(Path::new(&file), format!("{problem}; its packets are lost, and every cut that would have them says so"), locked);
-            continue;
         }
-        let anew = || {
-            let new = reindex(&ring, data.sensor(), interface, facts)?;
-            hosts::write(&ring, facts.id, &new.hosts).map(|()| new)
-        };
-        let mended = locked.then(anew);
-        let (mended, problem) = match mended {
-            Some(Ok(new)) => {
-                *facts = new.facts;
-                changed = true;
-                let lost = if new.sections_lost { SECTIONS_LOST } else { "" };
-                (true, format!("{problem}{lost}"))
-            }
-            Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
-                changed = true;
-                (true, format!("{problem}; its packets are lost, and every cut that would have them says so"))
-            }
-            Some(Err(e)) => (false, format!("{problem}; it cannot be mended: {e}")),
-            None => (false, problem),
-        };
-        add(Path::new(&file), problem, mended);
     }
     let lasting = live.clone();
     if changed && let Err(e) = CatalogWriter::rewrite(&ring, live) {
         add(&ring.join(CATALOG_FILE), e.to_string(), false);
     }
-    let unsealed = log_paths(&ring).map(|l| l.len()).unwrap_or(0);
+    let grows = log_paths(&ring).is_ok_and(|logs| !logs.is_empty());
     let stored: BTreeSet<SectionId> = sections::stored(&ring).unwrap_or_default().into_iter().collect();
     let named = named_sections(&ring, &lasting);
     for &section in stored.union(&named) {
         // The last one of a writer that is at work, or was killed, may end anywhere.
-        let unfinished = unsealed > 0 || !named.contains(&section);
+        let unfinished = grows || !named.contains(&section);
         let Err(e) = sections::read(&ring, section, unfinished) else { continue };
         let path = sections::path(&ring, section);
         // With its last segment, a writer drops the section.
@@ -193,14 +162,77 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
             None => add(&path, e.to_string(), false),
         }
     }
-    drop(lock);
-    // A writer that began or ended meanwhile had its own growing segments.
-    let idle = |ring: &Path| locked || !lock::is_written(ring);
-    let unsealed = if idle(&ring) { log_paths(&ring).map(|l| l.len()).unwrap_or(0) } else { 0 };
-    if unsealed > 0 && idle(&ring) {
-        let problem = format!("{unsealed} segments were not sealed: their writer was killed");
-        let sealed = locked && RingWriter::open(data, interface, None).and_then(RingWriter::finish).is_ok();
-        add(&ring.join(OPEN_FOLDER), problem, sealed);
+}
+
+fn lock_ring(ring: &Path, add: &mut dyn FnMut(&Path, String, bool)) -> Option<File> {
+    let file = ring.join(LOCK_FILE);
+    match lock::lock(ring) {
+        Ok(Some(lock)) => return Some(lock),
+        Ok(None) => add(&file, "the ring is being written: stop its writer to repair it".into(), false),
+        Err(e) => add(&file, format!("the ring cannot be locked, and so is not repaired: {e}"), false),
+    }
+    None
+}
+
+/// The sealed segments of a ring, whatever is wrong with its catalogue. `None` where it is of a later version or cannot be read: then
+/// nothing in the ring is touched.
+fn check_catalog(ring: &Path, locked: bool, add: &mut dyn FnMut(&Path, String, bool)) -> Option<Vec<SegmentFacts>> {
+    let path = ring.join(CATALOG_FILE);
+    let read = || Ok((CatalogReader::open(ring)?.segments_in(&Window::ALL)?, damaged_places(ring)?));
+    let (found, places) = match read() {
+        Ok((found, places)) => (found.into_iter().map(|(_, f)| f).collect(), places),
+        Err(e @ (CatalogError::Damaged(_) | CatalogError::Missing)) => {
+            let found = from_footers(ring);
+            let mended = locked && CatalogWriter::rewrite(ring, found.clone()).is_ok();
+            add(&path, format!("{e}; {} segments were found by their indexes", found.len()), mended);
+            return Some(found);
+        }
+        Err(e @ (CatalogError::Version(_) | CatalogError::Io(_))) => {
+            let why = io_reason(&e);
+            add(&path, format!("{e}{why}; nothing in this ring is touched"), false);
+            return None;
+        }
+    };
+    let mut live: Vec<SegmentFacts> = found;
+    let Unlisted { sealed, left_alone, .. } = unlisted(ring);
+    live.extend(&sealed);
+    let mended = locked && (!places.is_empty() || !sealed.is_empty()) && CatalogWriter::rewrite(ring, live.clone()).is_ok();
+    for at in places {
+        add(&path, format!("{}; no segment is lost by it", CatalogError::Damaged(at)), mended);
+    }
+    for facts in sealed {
+        add(&index_path(ring, facts.id), "the catalogue does not list this segment: it was found by its index".into(), mended);
+    }
+    for (file, why) in left_alone {
+        add(&file, format!("the catalogue does not list this segment, and its index is left alone: {why}"), false);
+    }
+    Some(live)
+}
+
+fn io_reason(e: &CatalogError) -> String {
+    std::error::Error::source(e).map(|s| format!(": {s}")).unwrap_or_default()
+}
+
+/// Makes a segment's index anew. Whether that, or naming its packets as lost, mended it, and what there is to say.
+fn mend_segment(data: &DataDir, ring: &Path, interface: &str, facts: &mut SegmentFacts, problem: String) -> (bool, String) {
+    let no_packets = !data_path(ring, facts.id).exists();
+    let anew = || {
+        if no_packets {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let new = reindex(ring, data.sensor(), interface, facts)?;
+        hosts::write(ring, facts.id, &new.hosts).map(|()| new)
+    };
+    match anew() {
+        Ok(new) => {
+            *facts = new.facts;
+            (true, format!("{problem}{}", if new.sections_lost { SECTIONS_LOST } else { "" }))
+        }
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
+            (true, format!("{problem}; its packets are lost, and every cut that would have them says so"))
+        }
+        Err(e) => (false, format!("{problem}; it cannot be mended: {e}")),
     }
 }
 

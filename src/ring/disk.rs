@@ -454,7 +454,11 @@ fn commit(shared: &Shared, waiting: &mut Vec<Sealed>) -> Result<(), DiskError> {
         }
         lock(&shared.unsealed).remove(&facts.id);
         let log = log_path(ring, facts.id);
-        fs::remove_file(&log).map_err(at(&log))?;
+        match fs::remove_file(&log) {
+            // It was lost, and the segment mended without it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(at(&log))?,
+        }
     }
     Ok(())
 }

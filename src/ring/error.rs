@@ -19,6 +19,14 @@ pub enum SegmentError {
         /// What does not fit.
         reason: String,
     },
+    /// Made by a later version.
+    #[error("{} is of format version {version}, which this program does not know: use a newer one", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
     /// The disk says no.
     #[error("{} cannot be read: {source}", path.display())]
     Io {

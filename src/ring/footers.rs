@@ -1,36 +1,51 @@
 //! The sealed segments of a ring by their own indexes: what is left where the catalogue is damaged. Costs a look at every segment.
 
+use super::catalog::CatalogReader;
+use super::catalog_entries::readable;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::{Files, LazyFile};
 use super::footer::{FOOTER_LEN, Footer};
 use super::ids::SegmentId;
-use super::page::PageCache;
-use super::paths::segment_of;
+use super::paths::{indexes, segment_of};
 use super::sealed::SealedIndex;
-use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The index files of a ring.
-pub(super) fn indexes(ring: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(ring).into_iter().flatten().filter_map(Result::ok);
-    entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "idx"))
+/// What an index file says of its segment.
+pub(super) enum Found {
+    /// Its facts.
+    Facts(SegmentFacts),
+    /// It is of a later version, or the disk does not give it: it is not to be touched.
+    LeftAlone(String),
+    /// It is gone, or damaged.
+    Nothing,
 }
 
-/// The facts of all segments whose index can be read, in the order of their numbers.
+/// What the index file of a path says.
+pub(super) fn index_at(path: &Path) -> Found {
+    let file = LazyFile::new(path.to_path_buf(), Arc::default());
+    match SealedIndex::open(file, 0, Arc::default()) {
+        Ok(index) => Found::Facts(index.footer().facts),
+        Err(e @ (SegmentError::Io { .. } | SegmentError::Version { .. })) => Found::LeftAlone(e.to_string()),
+        Err(SegmentError::Gone(_) | SegmentError::Damaged { .. }) => Found::Nothing,
+    }
+}
+
+/// The facts of all segments whose index can be read, in the order of their numbers, and entries of the catalogue that say that files are
+/// lost.
 pub(super) fn from_footers(ring: &Path) -> Vec<SegmentFacts> {
-    let cache = Arc::new(PageCache::default());
-    let mut found: Vec<SegmentFacts> = indexes(ring)
-        .filter_map(|path| {
-            let id = segment_of(&path)?;
-            let files = Arc::new(Files::default());
-            let index = SealedIndex::open(LazyFile::new(path, files), 0, cache.clone()).ok()?;
-            Some(index.footer().facts).filter(|f| f.id == id)
-        })
-        .collect();
+    let own = |path: PathBuf| match index_at(&path) {
+        Found::Facts(facts) if Some(facts.id) == segment_of(&path) => Some(facts),
+        _ => None,
+    };
+    let mut found: Vec<SegmentFacts> = indexes(ring).filter_map(own).collect();
+    let entries = CatalogReader::open(ring).map(|c| readable(&c)).unwrap_or_default();
+    let lost = |f: &SegmentFacts| f.has(SegmentFacts::LOST) && !found.iter().any(|o| o.id == f.id);
+    let lost: Vec<SegmentFacts> = entries.into_iter().filter(lost).collect();
+    found.extend(lost);
     found.sort_by_key(|f| f.id);
     found
 }

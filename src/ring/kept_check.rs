@@ -5,7 +5,7 @@ use super::kept;
 use super::lock::is_written;
 use super::paths::{data_path, kept_folder};
 use super::reindex::reindex;
-use super::segment_check::{Around, check_segment, mend_frame};
+use super::segment_check::{Around, Wrong, check_segment, mend_frame};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -48,7 +48,7 @@ pub(super) fn check_kept(
     }
     for facts in &kept.segments {
         moved.insert(facts.id);
-        let (file, problem) = match check_segment(&folder, interface, facts) {
+        let Wrong { file, problem, is_damage } = match check_segment(&folder, interface, facts) {
             Ok(Around { problems, segment }) => {
                 let mended = locked && !problems.is_empty() && mend_frame(&folder, interface, &segment).is_ok();
                 problems.into_iter().for_each(|(file, problem)| add(&file, problem, mended));
@@ -63,7 +63,7 @@ pub(super) fn check_kept(
             add(&file, format!("{problem}; its packets are lost, and every cut that would have them says so"), false);
             continue;
         }
-        match locked.then(|| reindex(&folder, sensor, interface, facts)) {
+        match (locked && is_damage).then(|| reindex(&folder, sensor, interface, facts)) {
             Some(Err(e)) => add(&file, format!("{problem}; it cannot be mended: {e}"), false),
             mended => add(&file, problem, mended.is_some()),
         }

@@ -177,7 +177,7 @@ pub struct Published {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The header page is not there yet.
-    #[error("its header is not written yet")]
+    #[error("the header is not whole")]
     NotYet,
     /// The header does not agree with its checksum.
     #[error("the header does not agree with its checksum")]
@@ -201,7 +201,12 @@ pub fn read(bytes: &[u8]) -> Result<Published, LogError> {
     let id = SegmentId(u64_at(head, 32));
     let mut draft = SegmentDraft::new(SensorId(array16_at(head, 16)), id, stream, u64::from(u32_at(head, 44)));
     draft.imported = u32_at(head, 12) & 1 != 0;
-    let states = STATE_AT.map(|at| LogState::decode(&head[at as usize..]));
+    Ok(read_on(bytes, draft))
+}
+
+/// Reads what follows a log's header into the draft of a segment of which no more is known than the header tells.
+pub(super) fn read_on(bytes: &[u8], mut draft: SegmentDraft) -> Published {
+    let states = STATE_AT.map(|at| bytes.get(at as usize..).and_then(LogState::decode));
     let state = states.into_iter().flatten().max_by_key(|s| s.sequence);
     draft.captured = state.map(|s| s.captured).filter(|w| w.from < w.to);
     let (mut at, mut records) = (LOG_HEADER_LEN, 0);
@@ -218,7 +223,7 @@ pub fn read(bytes: &[u8]) -> Result<Published, LogError> {
         at += len;
         records += 1;
     }
-    Ok(Published { draft, state, log_len: at as u64, records })
+    Published { draft, state, log_len: at as u64, records }
 }
 
 /// The record at the front of `bytes` as a block without data, and its length; `None` if it is not whole or not the `sequence`th.

@@ -2,13 +2,16 @@
 
 use super::disk::ToSeal;
 use super::draft::{Block, FlowStats, SegmentDraft, vouched};
+use super::facts::SegmentFacts;
 use super::granule::{Codec, GranuleEntry, STORED_END_MAX, STORED_LEN_MAX, ends_before};
+use super::headless::{Left, left};
 use super::ids::{SectionId, SegmentId};
 use super::join::join_small_granules;
-use super::log;
-use super::paths::{data_path, segment_of};
+use super::log::{self, LogError};
+use super::paths::{data_path, log_path};
 use super::scan::{StoredPacket, blocks};
 use super::shared::{DiskError, Shared};
+use super::snapshot::growing_facts;
 use super::tally::Tallies;
 use crate::time::Timestamp;
 use crate::wire::{Decoded, apply_hint, decode};
@@ -18,42 +21,71 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Makes a segment ready for sealing from what its log published and whole packets after it. `None` where there is nothing left to seal.
-pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Result<Option<ToSeal>, DiskError> {
+/// What becomes of a segment that its writer left growing.
+pub(super) enum Mended {
+    /// It is ready to be sealed.
+    Seal(Box<ToSeal>),
+    /// Packets were published and are lost: the catalogue is to say so, and then the log can go.
+    Lost(SegmentFacts),
+    /// There is nothing left to do.
+    Nothing,
+}
+
+/// Makes a segment ready for sealing from what its log published and whole packets after it.
+pub(super) fn mend(shared: &Shared, id: SegmentId, sealed: &[SegmentId]) -> Result<Mended, DiskError> {
     let error = |path: &Path| {
         let path = path.to_path_buf();
         move |source| DiskError { path, source }
     };
-    let Some(id) = segment_of(log_path) else { return Ok(None) };
+    let (log_path, data_path) = (log_path(&shared.ring, id), data_path(&shared.ring, id));
     let remove = |path: &Path| match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DiskError { path: path.to_path_buf(), source: e }),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(DiskError { path: path.to_path_buf(), source: e }),
         _ => Ok(()),
     };
     if sealed.contains(&id) {
-        remove(log_path)?;
-        return Ok(None);
+        remove(&log_path)?;
+        return Ok(Mended::Nothing);
     }
-    let data_path = data_path(&shared.ring, id);
-    let bytes = fs::read(log_path).map_err(error(log_path))?;
+    let bytes = match fs::read(&log_path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read.map_err(error(&log_path))?,
+    };
     let published = match log::read(&bytes) {
         Ok(published) => published,
-        Err(log::LogError::Version(_)) => return Ok(None),
-        Err(_) => {
-            // Nothing was ever published in it.
-            remove(log_path)?;
-            remove(&data_path)?;
-            return Ok(None);
-        }
+        Err(LogError::Version(_)) => return Ok(Mended::Nothing),
+        Err(LogError::NotYet | LogError::Checksum) => match left(shared, id, &bytes).map_err(error(&data_path))? {
+            Left::Published(published) => *published,
+            Left::Nothing => {
+                remove(&data_path)?;
+                remove(&log_path)?;
+                return Ok(Mended::Nothing);
+            }
+            Left::Strange => {
+                tracing::warn!(
+                    "{}: its log is lost, and it does not say whose packets it has: it is left alone",
+                    data_path.display()
+                );
+                return Ok(Mended::Nothing);
+            }
+        },
+    };
+    let lost = || {
+        tracing::warn!("{}: the packets of segment {id} are lost, and cuts that would have them say so", data_path.display());
+        Mended::Lost(lost_facts(&published.draft))
     };
     let data = match OpenOptions::new().read(true).write(true).open(&data_path) {
         Ok(data) => data,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            remove(log_path)?;
-            return Ok(None);
+        Err(e) if e.kind() == io::ErrorKind::NotFound && published.draft.packets > 0 => return Ok(lost()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            remove(&log_path)?;
+            return Ok(Mended::Nothing);
         }
         Err(e) => return Err(error(&data_path)(e)),
     };
     let (mut draft, stats4, stats6) = rebuild(&published.draft, &data, &Tail::UNPUBLISHED).map_err(error(&data_path))?;
+    if draft.packets == 0 && published.draft.packets > 0 {
+        return Ok(lost());
+    }
     draft.notes.clone_from(&published.draft.notes);
     // The state of an import's segment is what the import had seen before it.
     let told = published.draft.captured;
@@ -62,11 +94,22 @@ pub(super) fn mend(shared: &Shared, log_path: &Path, sealed: &[SegmentId]) -> Re
     data.set_len(draft.data_len).map_err(error(&data_path))?;
     if draft.packets == 0 && draft.notes.is_empty() && !draft.damaged {
         remove(&data_path)?;
-        remove(log_path)?;
-        return Ok(None);
+        remove(&log_path)?;
+        return Ok(Mended::Nothing);
     }
     tracing::info!(segment = %id, packets = draft.packets, recovered = draft.recovered, "mended a segment that was not sealed");
-    Ok(Some(ToSeal { draft, stats4, stats6, data: Arc::new(data), mended: true }))
+    Ok(Mended::Seal(Box::new(ToSeal { draft, stats4, stats6, data: Arc::new(data), mended: true })))
+}
+
+/// Of a segment whose packets are lost.
+fn lost_facts(draft: &SegmentDraft) -> SegmentFacts {
+    let mut facts = growing_facts(draft);
+    facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED | SegmentFacts::MENDED;
+    facts.data_bytes = 0;
+    if draft.imported && draft.first != Timestamp::MAX {
+        facts.captured = vouched(draft.captured, draft.first, draft.high);
+    }
+    facts
 }
 
 /// Bytes of unpublished packets that are looked at together.
@@ -103,7 +146,12 @@ pub(super) fn rebuild(
     let mut buffer = Vec::new();
     for (i, granule) in old.granules.iter().enumerate() {
         buffer.resize(granule.stored_len as usize, 0);
-        let sound = data.read_exact_at(&mut buffer, granule.stored_offset).is_ok() && crc32c::crc32c(&buffer) == granule.crc;
+        let sound = match data.read_exact_at(&mut buffer, granule.stored_offset) {
+            Ok(()) => crc32c::crc32c(&buffer) == granule.crc,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => false,
+            // The disk may give it another time.
+            Err(e) => return Err(e),
+        };
         rebuilt.add_granule(granule, if sound { &buffer } else { &[] }, section_at(old, i as u32));
     }
     let len = data.metadata()?.len().min(STORED_END_MAX);

@@ -4,6 +4,7 @@ pub mod aligned;
 mod bytes;
 pub mod catalog;
 mod catalog_check;
+mod catalog_entries;
 pub mod check;
 pub mod data;
 mod disk;
@@ -18,6 +19,7 @@ pub mod footer;
 mod footers;
 pub mod forecast;
 pub mod granule;
+mod headless;
 pub mod hint;
 pub mod hosts;
 pub mod ids;
@@ -50,6 +52,8 @@ mod segment_check;
 mod shared;
 pub mod snapshot;
 mod tally;
+mod unlisted;
+mod unsealed_check;
 pub mod varint;
 pub mod writer;
 
@@ -64,6 +68,9 @@ mod index_size_tests;
 
 #[cfg(test)]
 mod live_tests;
+
+#[cfg(test)]
+mod lost_tests;
 
 #[cfg(test)]
 mod pins_tests;

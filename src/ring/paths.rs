@@ -1,6 +1,7 @@
 //! Where the files of a segment are in a ring's folder, and whose file one is.
 
 use super::ids::SegmentId;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folder of growing segments' logs, in a ring's folder.
@@ -42,4 +43,10 @@ pub(super) fn log_path(ring: &Path, id: SegmentId) -> PathBuf {
 /// The segment that a file belongs to, by its name.
 pub(super) fn segment_of(file: &Path) -> Option<SegmentId> {
     SegmentId::parse(file.file_stem()?.to_str()?)
+}
+
+/// The index files of a ring.
+pub(super) fn indexes(ring: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(ring).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "idx"))
 }

@@ -4,6 +4,7 @@ use super::bytes::{u32_at, u64_at};
 use super::data::sync_folder;
 use super::disk::{put_statistics, segment_head};
 use super::draft::SegmentDraft;
+use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::LazyFile;
 use super::granule::STORED_END_MAX;
@@ -43,8 +44,12 @@ pub(super) fn reindex(ring: &Path, sensor: SensorId, interface: &str, facts: &Se
     let path = data_path(ring, facts.id);
     let packets = OpenOptions::new().read(true).write(true).open(&path)?;
     let index_path = index_path(ring, facts.id);
-    let index = SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default());
-    let index = index.ok().filter(|i| i.footer().facts.id == facts.id);
+    let index = match SealedIndex::open(LazyFile::new(index_path.clone(), Arc::default()), 0, Arc::default()) {
+        // What it says is not known, but it is not lost.
+        Err(e @ (SegmentError::Io { .. } | SegmentError::Version { .. })) => return Err(io::Error::other(e)),
+        opened => opened.ok(),
+    };
+    let index = index.filter(|i| i.footer().facts.id == facts.id);
     let sensor = index.as_ref().map_or(sensor, |i| i.footer().sensor);
     let head = segment_head(sensor, interface, facts.id, facts.stream);
     let data_start = index.as_ref().map_or(head.len() as u64, |i| u64::from(i.footer().data_start));

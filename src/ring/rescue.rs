@@ -2,9 +2,9 @@
 
 use super::bytes::u32_at;
 use super::files::LazyFile;
-use super::footers::indexes;
 use super::ids::SensorId;
 use super::name::{folder_name, name_of_folder};
+use super::paths::indexes;
 use super::sealed::SealedIndex;
 use crate::pcap::block::{IF_NAME, INTERFACE_DESCRIPTION, padded};
 use std::fs::{self, File};

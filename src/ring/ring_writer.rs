@@ -10,13 +10,14 @@ use super::keeper::Keeper;
 use super::kept::Kept;
 use super::lock::{self, LOCK_FILE};
 use super::log;
-use super::mend;
+use super::mend::{self, Mended};
 use super::name::kept_name;
-use super::paths::{OPEN_FOLDER, segment_of};
+use super::paths::{OPEN_FOLDER, log_path, segment_of};
 use super::retention::{LimitError, no_space, segment_bytes, with_room};
 use super::sections::{self, Section};
-use super::shared::{self, DiskError, Shared, lock};
+use super::shared::{self, DiskError, Shared, at, lock};
 use super::snapshot::{RingError, log_paths};
+use super::unlisted::{Unlisted, numbers, unlisted};
 use super::writer::{BLOCKS_QUEUED_MAX, StreamMaker, StreamOptions, StreamWriter};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -40,7 +41,7 @@ pub enum RingWriteError {
     #[error(transparent)]
     Ring(#[from] RingError),
     /// Its catalogue.
-    #[error("interface {interface:?}: {source}; `taploop ring check --repair` makes a new one")]
+    #[error("interface {interface:?}: {source}{}", catalog_advice(source))]
     Catalog {
         /// The interface.
         interface: String,
@@ -56,6 +57,13 @@ pub enum RingWriteError {
     /// A thread of ours panicked: a bug.
     #[error("a writing thread stopped unexpectedly")]
     Panicked,
+}
+
+fn catalog_advice(e: &CatalogError) -> &'static str {
+    match e {
+        CatalogError::Damaged(_) | CatalogError::Missing => "; `taploop ring check --repair` makes a new one",
+        CatalogError::Version(_) | CatalogError::Io(_) => "",
+    }
 }
 
 /// A section number that nothing in the ring has. Sections that no packet belongs to any more are removed on the way.
@@ -81,6 +89,13 @@ fn next_section(ring: &Path, catalog: &CatalogWriter, kept: &Kept, logs: &[PathB
         }
     }
     Ok(highest.saturating_add(1))
+}
+
+/// Lets the catalogue name a segment whose packets are lost.
+fn enter_lost(shared: &Shared, facts: &SegmentFacts) -> Result<(), DiskError> {
+    lock(&shared.catalog).append(facts).map_err(at(&shared.ring))?;
+    let log = log_path(&shared.ring, facts.id);
+    fs::remove_file(&log).map_err(at(&log))
 }
 
 type Worker = JoinHandle<Result<(), DiskError>>;
@@ -115,16 +130,25 @@ impl RingWriter {
         if before.as_ref() != Some(&info) {
             write_ring_info(&ring, &info).map_err(no_space).map_err(disk(ring.clone()))?;
         }
-        let catalog =
-            CatalogWriter::open(&ring).map_err(|source| RingWriteError::Catalog { interface: interface.to_string(), source })?;
-        let logs = log_paths(&ring)?;
-        let in_catalog = catalog.live().map(|f| f.id).max().map_or(0, |id| id.0);
+        let failed = |source| RingWriteError::Catalog { interface: interface.to_string(), source };
+        let mut catalog = CatalogWriter::open(&ring).map_err(failed)?;
         let (keeper, kept) = Keeper::open(&ring).map_err(disk(ring.clone()))?;
-        let in_kept = kept.newest.map_or(0, |id| id.0);
-        let in_logs = logs.iter().filter_map(|p| segment_of(p)).max().map_or(0, |id| id.0);
+        let Unlisted { sealed: unlisted, bare, .. } = unlisted(&ring);
+        for facts in unlisted {
+            tracing::warn!(
+                "interface {interface}: the catalogue does not list segment {}, whose files are there: it is entered again",
+                facts.id
+            );
+            catalog.append(&facts).map_err(disk(ring.clone()))?;
+        }
+        let logs = log_paths(&ring)?;
+        let mut unsealed: Vec<_> = logs.iter().filter_map(|p| segment_of(p)).chain(bare).collect();
+        unsealed.sort_unstable();
+        let listed = catalog.live().map(|f| f.id).max();
+        let highest = listed.max(kept.newest).max(unsealed.last().copied()).max(numbers(&ring).last().copied());
         let next_section = next_section(&ring, &catalog, &kept, &logs).map_err(disk(ring.clone()))?;
         let sealed: Vec<_> = catalog.live().map(|f| f.id).collect();
-        let next_id = in_catalog.max(in_logs).max(in_kept) + 1;
+        let next_id = highest.map_or(0, |id| id.0) + 1;
         let held = catalog.live().map(SegmentFacts::bytes).sum();
         let shared = Arc::new(Shared {
             ring: ring.clone(),
@@ -154,12 +178,17 @@ impl RingWriter {
             let (shared, spare) = (shared.clone(), spare.clone());
             std::thread::spawn(move || {
                 // What a killed writer left is mended behind the new recording's back, on this side of the queue.
-                for log in logs {
-                    let Some(segment) = mend::mend(&shared, &log, &sealed)? else { continue };
-                    let named = segment.draft.sections.iter().map(|s| s.1).filter(|s| *s != SectionId::NONE);
-                    shared::lock(&shared.unsynced).extend(named);
-                    if seals.send(Work::Seal(Box::new(segment))).is_err() {
-                        return Ok(());
+                for id in unsealed {
+                    match mend::mend(&shared, id, &sealed)? {
+                        Mended::Seal(segment) => {
+                            let named = segment.draft.sections.iter().map(|s| s.1).filter(|s| *s != SectionId::NONE);
+                            shared::lock(&shared.unsynced).extend(named);
+                            if seals.send(Work::Seal(segment)).is_err() {
+                                return Ok(());
+                            }
+                        }
+                        Mended::Lost(facts) => enter_lost(&shared, &facts)?,
+                        Mended::Nothing => {}
                     }
                 }
                 write_blocks(&shared, &jobs_in, &seals, &spare)

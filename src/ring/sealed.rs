@@ -4,7 +4,7 @@ use super::bytes::{u16_at, u32_at, u48_at};
 use super::draft::{FlowNumber, FlowStats};
 use super::error::SegmentError;
 use super::files::LazyFile;
-use super::footer::{FOOTER_LEN, Footer, Table, time_order_width};
+use super::footer::{FOOTER_LEN, Footer, FooterError, Table, time_order_width};
 use super::granule::{Codec, GRANULE_ENTRY_LEN, GranuleEntry, stored_offset};
 use super::ids::SectionId;
 use super::log::key_at;
@@ -76,7 +76,10 @@ impl SealedIndex {
         if end.len() >= FOOTER_LEN {
             bytes.copy_from_slice(&end[at..]);
         }
-        let footer = Footer::decode(&bytes).map_err(|e| SegmentError::damaged(path, position, e.to_string()))?;
+        let footer = Footer::decode(&bytes).map_err(|e| match e {
+            FooterError::Version(version) => SegmentError::Version { path: path.to_path_buf(), version },
+            e => SegmentError::damaged(path, position, e.to_string()),
+        })?;
         if footer.pages_len != position {
             return Err(SegmentError::damaged(path, position, "the index has lost bytes before its footer".into()));
         }

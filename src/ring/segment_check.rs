@@ -27,11 +27,24 @@ pub(super) struct Around {
     pub segment: Segment,
 }
 
+/// What is wrong with a segment.
+pub(super) struct Wrong {
+    /// The file.
+    pub file: PathBuf,
+    /// What.
+    pub problem: String,
+    /// It is damaged or gone. Else it is of a later version, or the disk does not give it, and it is not to be touched.
+    pub is_damage: bool,
+}
+
 /// Verifies a sealed segment: every page of its index, every granule. Granules that a repair gave up are no finding. What is wrong with
 /// these is the error; what is wrong with the rest of the packet file, or with the entry of its hosts, costs no packets.
-pub(super) fn check_segment(ring: &Path, interface: &str, facts: &SegmentFacts) -> Result<Around, (PathBuf, String)> {
+pub(super) fn check_segment(ring: &Path, interface: &str, facts: &SegmentFacts) -> Result<Around, Wrong> {
     let data = data_path(ring, facts.id);
-    let told = |e: SegmentError| (data.clone(), e.to_string());
+    let told = |e: SegmentError| {
+        let is_damage = matches!(e, SegmentError::Damaged { .. } | SegmentError::Gone(_));
+        Wrong { file: data.clone(), problem: e.to_string(), is_damage }
+    };
     let files = Arc::new(Files::default());
     let segment = Segment::open_sealed(ring, facts, files, Arc::new(PageCache::default())).map_err(told)?;
     segment.flows(&Access::All, |_| true, |_, _| ()).map_err(told)?;
@@ -48,12 +61,15 @@ pub(super) fn check_segment(ring: &Path, interface: &str, facts: &SegmentFacts) 
         at += n;
     }
     let index = index_path(ring, facts.id);
-    let bytes = fs::read(&index).map_err(|e| (index.clone(), e.to_string()))?;
-    verify_all(&bytes[..bytes.len().saturating_sub(FOOTER_LEN)])
-        .map_err(|position| (index.clone(), format!("the index does not agree with its checksum at byte {position}")))?;
+    let bytes = fs::read(&index).map_err(|e| told(SegmentError::io(&index, e)))?;
+    verify_all(&bytes[..bytes.len().saturating_sub(FOOTER_LEN)]).map_err(|position| Wrong {
+        file: index.clone(),
+        problem: format!("the index does not agree with its checksum at byte {position}"),
+        is_damage: true,
+    })?;
     let frame = Frame::of(ring, interface, &segment).map_err(told)?;
     let mut problems = Vec::new();
-    let file = File::open(&data).map_err(|e| (data.clone(), e.to_string()))?;
+    let file = File::open(&data).map_err(|e| told(SegmentError::io(&data, e)))?;
     problems.extend(frame.problem(&file).map(|problem| (data.clone(), problem)));
     if hosts::is_damaged(ring, facts.id) {
         let problem = format!("the entry of segment {} does not agree with its checksum", facts.id);

@@ -10,18 +10,20 @@ use super::draft::SegmentDraft;
 use super::error::SegmentError;
 use super::facts::SegmentFacts;
 use super::files::Files;
-use super::footers::{from_footers, indexes};
+use super::footers::from_footers;
 use super::forecast::{Basis, Forecast};
 use super::hosts::Hosts;
-use super::ids::{SectionId, SegmentId};
+use super::ids::{SectionId, SegmentId, SensorId, StreamId};
 use super::kept;
 use super::lock;
 use super::log;
 use super::page::PageCache;
-use super::paths::{OPEN_FOLDER, data_path, log_path, segment_of};
+use super::paths::{OPEN_FOLDER, data_path, indexes, log_path, segment_of};
 use super::purge::reach_of;
 use super::sections::{self, Section};
 use super::segment::Segment;
+use super::unlisted::{newer, unlisted};
+use crate::packet::LinkType;
 use crate::time::{Timestamp, Window};
 use std::collections::HashSet;
 use std::fs;
@@ -80,6 +82,8 @@ pub struct RingReader {
     /// What pins keep of it and the catalogue no longer lists, in the order of their numbers.
     kept: Vec<SegmentFacts>,
     kept_damage: Vec<(PathBuf, String)>,
+    /// Growing segments whose log cannot be read, and why.
+    unread: Vec<(SegmentFacts, String)>,
     complete_to: Option<Timestamp>,
     /// What is wrong with the catalogue, once that was met, and the segments that were found without it.
     without_catalog: OnceLock<(String, Vec<SegmentFacts>)>,
@@ -130,6 +134,7 @@ impl RingReader {
         };
         let info = info.ok_or_else(|| RingError::Unknown(interface.to_string()))?;
         let mut growing = Vec::new();
+        let mut unread = Vec::new();
         let mut complete = Vec::new();
         for path in log_paths(&ring)? {
             let bytes = match fs::read(&path) {
@@ -141,8 +146,13 @@ impl RingReader {
                 Err(source) => return Err(RingError::Io { path, source }),
             };
             context.pages.count_read(bytes.len() as u64);
-            // A log whose header is not whole has published nothing.
-            let Ok(published) = log::read(&bytes) else { continue };
+            let published = match log::read(&bytes) {
+                Ok(published) => published,
+                Err(_) => {
+                    unread.extend(unread_log(&ring, &path));
+                    continue;
+                }
+            };
             complete.push((published.draft.id, published.state.map_or(Timestamp::ZERO, |s| s.complete_to)));
             growing.push((growing_facts(&published.draft), Arc::new(published.draft)));
         }
@@ -150,18 +160,22 @@ impl RingReader {
         let catalog = match CatalogReader::open(&ring) {
             Ok(catalog) => Some(catalog),
             // A ring that is only just made has none yet.
-            Err(CatalogError::Missing) if !has_unknown_index(&ring, &HashSet::new()) => None,
+            Err(CatalogError::Missing) if indexes(&ring).next().is_none() => None,
             Err(e @ (CatalogError::Damaged(_) | CatalogError::Missing)) => {
                 without_catalog.get_or_init(|| (e.to_string(), from_footers(&ring)));
                 None
             }
             Err(source) => return Err(RingError::Catalog { ring, source }),
         };
+        if let Some(why) = catalog.as_ref().and_then(|c| lost_end(&ring, c)) {
+            without_catalog.get_or_init(|| (why, from_footers(&ring)));
+        }
         let mut reader = RingReader {
             ring,
             info,
             catalog,
             growing,
+            unread,
             kept: Vec::new(),
             kept_damage: Vec::new(),
             complete_to: None,
@@ -169,24 +183,16 @@ impl RingReader {
             context: context.clone(),
         };
         reader.find_kept()?;
-        if !reader.growing.is_empty() || !vanished.is_empty() {
+        if !reader.growing.is_empty() || !reader.unread.is_empty() || !vanished.is_empty() {
             let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
             let sealed: HashSet<SegmentId> = newest.iter().chain(&reader.kept).map(|f| f.id).collect();
             if !vanished.iter().all(|log| segment_of(log).is_some_and(|id| sealed.contains(&id))) {
                 return Ok(None);
             }
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
+            reader.unread.retain(|(f, _)| !sealed.contains(&f.id));
             // Streams of segments that are sealed by now have later ones, or have ended.
             reader.complete_to = complete.iter().filter(|(id, _)| !sealed.contains(id)).map(|c| c.1).min();
-        }
-        if let Some(at) = reader.catalog.as_ref().and_then(CatalogReader::torn_at) {
-            // An entry in the making is of a segment whose log was still there; else it was whole once.
-            let newest = reader.ask_catalog(CatalogReader::newest, <[_]>::to_vec)?;
-            let known = newest.iter().chain(reader.growing.iter().map(|(f, _)| f)).map(|f| f.id).collect();
-            if has_unknown_index(&reader.ring, &known) {
-                let why = CatalogError::Damaged(at).to_string();
-                reader.without_catalog.get_or_init(|| (why, from_footers(&reader.ring)));
-            }
         }
         Ok(Some(reader))
     }
@@ -261,6 +267,8 @@ impl RingReader {
         let captured = |f: &SegmentFacts| f.captured.intersect(window).is_some();
         let grow = self.growing.iter().map(|(f, _)| *f);
         found.extend(grow.filter(|f| (f.packets > 0 && window.touches(f.low, f.high)) || captured(f)));
+        // Of one whose log cannot be read it is not known what it has.
+        found.extend(self.unread.iter().map(|(f, _)| *f));
         found.sort_by_key(|f| (f.low, f.stream, f.id));
         Ok(found)
     }
@@ -280,6 +288,10 @@ impl RingReader {
         let files = self.context.files.clone();
         if let Some((facts, draft)) = self.growing.iter().find(|(f, _)| f.id == facts.id) {
             return Ok(Segment::growing(&self.ring, draft.clone(), *facts, files));
+        }
+        if let Some((_, why)) = self.unread.iter().find(|(f, _)| f.id == facts.id) {
+            let advice = "`taploop ring check --repair` takes its packets in";
+            return Err(SegmentError::damaged(&log_path(&self.ring, facts.id), 0, format!("{why}: {advice}")));
         }
         if facts.has(SegmentFacts::LOST) {
             let path = data_path(&self.ring, facts.id);
@@ -375,10 +387,28 @@ impl RingReader {
     }
 }
 
-/// Whether a sealed index lies in the folder that is newer than all known segments.
-fn has_unknown_index(ring: &Path, known: &HashSet<SegmentId>) -> bool {
-    let newest = known.iter().max();
-    indexes(ring).filter_map(|p| segment_of(&p)).any(|id| newest.is_none_or(|n| id > *n))
+/// What is wrong with the end of a catalogue, if segments are there that it should list.
+fn lost_end(ring: &Path, catalog: &CatalogReader) -> Option<String> {
+    match catalog.torn_at() {
+        // An entry in the making is of a segment whose log is still there; else it was whole once.
+        Some(at) => (!unlisted(ring).is_empty()).then(|| CatalogError::Damaged(at).to_string()),
+        None => newer(ring, catalog).map(|id| format!("the catalogue does not list segment {id}, whose files are there")),
+    }
+}
+
+/// A growing segment whose log cannot be read, and why, if it may have packets: its writer makes the packet file after the log's header.
+fn unread_log(ring: &Path, log: &Path) -> Option<(SegmentFacts, String)> {
+    let id = segment_of(log)?;
+    if !fs::metadata(data_path(ring, id)).is_ok_and(|m| m.len() > 0) {
+        return None;
+    }
+    let why = log::read(&fs::read(log).ok()?).err()?.to_string();
+    let stream = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
+    let mut facts = growing_facts(&SegmentDraft::new(SensorId([0; 16]), id, stream, 0));
+    facts.flags |= SegmentFacts::LOST | SegmentFacts::DAMAGED;
+    // It may have any packet.
+    (facts.low, facts.high, facts.packets) = (Timestamp::ZERO, Timestamp::MAX, 1);
+    Some((facts, why))
 }
 
 /// The logs of a ring's growing segments.
@@ -395,7 +425,8 @@ pub fn log_paths(ring: &Path) -> Result<Vec<PathBuf>, RingError> {
     Ok(paths)
 }
 
-fn growing_facts(draft: &SegmentDraft) -> SegmentFacts {
+/// What a growing segment amounts to.
+pub(super) fn growing_facts(draft: &SegmentDraft) -> SegmentFacts {
     SegmentFacts {
         id: draft.id,
         stream: draft.stream,

@@ -23,7 +23,7 @@ pub(super) const OPTIONS: StreamOptions =
     StreamOptions { segment_bytes: 200_000, segment_flows: 500, imported: true, reserve: 200_000, segment_age: None };
 pub(super) const STREAM: StreamId = StreamId { fanout: 0, link_type: LinkType::ETHERNET };
 
-fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {
+pub(super) fn write(data: &DataDir, range: std::ops::Range<u32>, finish: bool) {
     let mut ring = RingWriter::open(data, "eth0", None).unwrap();
     let stream = ring.stream(STREAM, OPTIONS);
     for i in range {
