@@ -273,10 +273,11 @@ pub fn space(path: &Path) -> Option<u64> {
     rustix::fs::statvfs(path).ok().map(|s| s.f_blocks.saturating_mul(s.f_frsize))
 }
 
-/// Whether there is nothing in it, or nothing but the mark that somebody else is just making.
+/// Whether there is nothing in it, or nothing but the mark that somebody else is just making, and what a new file system comes with.
 fn is_empty_folder(path: &Path) -> bool {
     let is_mark = |name: &str| name.starts_with("taploop.") && name.ends_with(".tmp") || name == MARK_FILE;
-    fs::read_dir(path).is_ok_and(|entries| entries.flatten().all(|e| e.file_name().to_str().is_some_and(is_mark)))
+    let is_none = |name: &str| is_mark(name) || name == "lost+found";
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().all(|e| e.file_name().to_str().is_some_and(is_none)))
 }
 
 #[cfg(test)]
@@ -291,6 +292,9 @@ mod tests {
         let made = DataDir::open_or_create(&path).unwrap();
         assert_eq!(DataDir::open_or_create(&path).unwrap().sensor(), made.sensor());
         assert!(made.interfaces().unwrap().is_empty());
+        let disk = dir.path().join("disk");
+        fs::create_dir_all(disk.join("lost+found")).unwrap();
+        DataDir::open_or_create(&disk).unwrap();
         fs::write(dir.path().join("other"), "x").unwrap();
         assert!(matches!(DataDir::open_or_create(dir.path()), Err(DataError::NotData(_))));
         assert!(matches!(DataDir::open(&dir.path().join("other")), Err(DataError::NotData(_))));
