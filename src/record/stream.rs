@@ -131,10 +131,12 @@ impl Recording {
         {
             self.writer = Some((link_type, writer));
             let now = Timestamp::now();
-            self.since = self.since.map(|_| now);
+            // What comes from here on is written: all that is later than the last packet that was not.
+            let seen = if self.newest > Timestamp::ZERO { self.newest.saturating_add(1).min(now) } else { now };
+            self.since = self.since.map(|since| since.max(seen));
             let (packets, from) = std::mem::take(&mut self.unrecorded);
             if packets > 0 {
-                let window = Window { from, to: now };
+                let window = Window { from: from.min(seen), to: seen };
                 self.write(|w| w.note(Note { window, kind: NoteKind::Unrecorded { packets } }));
             }
         }
