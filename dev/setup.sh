@@ -32,6 +32,8 @@ for part in "$@"; do
         need wireshark-common program capinfos -- "capinfos, for the same"
         need bsdutils program script -- "gives a test a terminal"
         need iproute2 program ip -- "tests record links between network namespaces that they make"
+        need e2fsprogs program mkfs.ext4 -- "tests fill a small disk of their own"
+        need mount program losetup -- "mounts it"
         ;;
     check)
         need python3 program python3 -- "checks that the captures are what their scripts make"

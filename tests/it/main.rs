@@ -25,6 +25,8 @@ mod order;
 mod output;
 mod pins;
 mod record;
+mod record_disk;
 mod record_faults;
 mod record_follow;
+mod record_requests;
 mod spoilt;

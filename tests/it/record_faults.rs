@@ -27,7 +27,7 @@ fn ring(data: &Data) -> Ring {
 }
 
 /// The stretches that coverage gives for a reason.
-fn stretches(cut: &Cut, reason: &str) -> Vec<Range<u64>> {
+pub(crate) fn stretches(cut: &Cut, reason: &str) -> Vec<Range<u64>> {
     let all = cut.coverage["reasons"].as_array().unwrap().iter().filter(|r| r["reason"] == reason);
     all.map(|r| nanoseconds(&r["from"])..nanoseconds(&r["to"])).collect()
 }
