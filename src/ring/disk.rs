@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 const COMMIT_SEGMENTS: usize = 64;
 /// How long sealed segments and published blocks wait at most to be made last.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// So many bytes of live packets are made to last at once, at most: a disk may do nothing else meanwhile, and the kernel's buffer must
+/// hold what comes.
+const SYNC_BYTES: usize = 32 << 20;
 /// Blocks of a live stream that have so many bytes are written past the page cache.
 const DIRECT_BYTES_MIN: usize = 128 << 10;
 /// Bytes of records that may wait while others are made to last.
@@ -51,6 +54,8 @@ pub(super) enum Work {
     MakeRoom {
         need: u64,
     },
+    /// What is published to be made last.
+    Sync,
 }
 
 /// A segment to be sealed.
@@ -88,6 +93,7 @@ pub(super) fn write_blocks(
 ) -> Result<(), DiskError> {
     let mut open: HashMap<SegmentId, Open> = HashMap::new();
     let mut complete: HashMap<StreamId, Timestamp> = HashMap::new();
+    let mut unsynced = 0;
     for job in jobs {
         match job {
             Job::Open { id, stream, imported, run, reserve } => {
@@ -103,6 +109,13 @@ pub(super) fn write_blocks(
                 let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
                 publish(shared, segment, &mut block, opened)?;
+                if !segment.draft.imported {
+                    unsynced += block.data.len();
+                    // Or with the next block.
+                    if unsynced >= SYNC_BYTES && seals.try_send(Work::Sync).is_ok() {
+                        unsynced = 0;
+                    }
+                }
                 if !segment.draft.imported && !segment.has_asked && segment.draft.data_len > segment.reserve / 2 {
                     let work = Work::MakeRoom { need: room_of(segment.reserve) };
                     segment.has_asked = seals.try_send(work).is_ok(); // or it is asked again with the next block
@@ -321,6 +334,7 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<Work>) -> Result<(), DiskEr
             }
             // Not by waiting for what is sealed here.
             Ok(Work::MakeRoom { need }) => make_room(shared, need, usize::MAX)?,
+            Ok(Work::Sync) => sync_growing(shared)?,
             Err(_) => {}
         }
         let pressed = *lock(&shared.pressed) == Pressed::Yes;
