@@ -8,6 +8,7 @@ use crate::ring::ids::{SectionId, StreamId};
 use crate::ring::note::Note;
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions, StreamWriter, WriteStopped};
+use crate::time::Window;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,7 +36,10 @@ pub(super) struct Rings {
     data: DataDir,
     options: Options,
     open: HashMap<String, Open>,
+    open_max: usize,
     uses: u64,
+    /// What was seen of the rings that are closed.
+    runs: HashMap<String, Window>,
     dropped: Dropped,
     failed: Option<RingWriteError>,
 }
@@ -46,7 +50,9 @@ impl Rings {
             data: data.clone(),
             options: options.clone(),
             open: HashMap::new(),
+            open_max: RINGS_OPEN_MAX,
             uses: 0,
+            runs: HashMap::new(),
             dropped: Dropped::default(),
             failed: None,
         }
@@ -60,15 +66,19 @@ impl Rings {
         self.uses += 1;
         let used = self.uses;
         if !self.open.contains_key(interface) {
-            if self.open.len() >= RINGS_OPEN_MAX
+            if self.open.len() >= self.open_max
                 && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
                 && let Some(open) = self.open.remove(&oldest)
             {
+                let run = open.ring.run();
                 self.dropped.add(&open.ring.finish()?);
+                let seen = *run.lock().unwrap_or_else(PoisonError::into_inner);
+                self.runs.extend(seen.map(|seen| (oldest, seen)));
             }
             let limits = self.options.retention;
             limits.check(self.data.path())?;
             let ring = RingWriter::open(&self.data, interface, (limits != Retention::default()).then_some(limits))?;
+            *ring.run().lock().unwrap_or_else(PoisonError::into_inner) = self.runs.remove(interface);
             let segment_bytes = ring.segment_bytes(self.options.segment_bytes);
             self.open.insert(interface.to_string(), Open { ring, segment_bytes, used });
         }
@@ -164,6 +174,35 @@ impl Drop for Ticker {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::LinkType;
+    use crate::ring::snapshot::{ReadContext, RingReader};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_ring_that_is_closed_in_between_and_one_of_two_streams_have_no_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open_or_create(dir.path()).unwrap();
+        let options = Options { interface: None, retention: Retention::default(), segment_bytes: 1 << 20 };
+        let mut rings = Rings::new(&data, &options);
+        rings.open_max = 2;
+        for i in 0..18 {
+            let link_type = if i < 9 { LinkType::ETHERNET } else { LinkType(101) };
+            let packet = Packet { time: Timestamp::from_nanos((i + 1) << 32), original_length: 4, data: &[0; 4], options: &[] };
+            let name = ["a", "b", "c"][i as usize % 3];
+            rings.append(name, StreamId { fanout: 0, link_type }, SectionId::NONE, &packet, 1 << 20).unwrap();
+        }
+        rings.finish().unwrap();
+        for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let reader = RingReader::open(&data, name, &ReadContext::default()).unwrap();
+            let [from, to] = [1, 16].map(|n| Timestamp::from_nanos((i as u64 + n) << 32));
+            assert_eq!(reader.captured(&Window::ALL).unwrap(), [Window { from, to: to.saturating_add(1) }]);
         }
     }
 }

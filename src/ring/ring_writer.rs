@@ -18,7 +18,7 @@ use super::sections::{self, Section};
 use super::shared::{self, DiskError, Shared, at, lock};
 use super::snapshot::{RingError, log_paths};
 use super::unlisted::{Unlisted, numbers, unlisted};
-use super::writer::{BLOCKS_QUEUED_MAX, StreamMaker, StreamOptions, StreamWriter};
+use super::writer::{BLOCKS_QUEUED_MAX, Run, StreamMaker, StreamOptions, StreamWriter};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -196,7 +196,7 @@ impl RingWriter {
         };
         Ok(RingWriter {
             shared,
-            maker: StreamMaker { jobs, spare, next_id: Arc::new(AtomicU64::new(next_id)) },
+            maker: StreamMaker { jobs, spare, next_id: Arc::new(AtomicU64::new(next_id)), run: Arc::default() },
             next_section,
             held,
             workers: vec![disk_thread, sealer],
@@ -208,6 +208,12 @@ impl RingWriter {
     /// The writer of a stream, made when first asked for.
     pub fn stream(&mut self, stream: StreamId, options: StreamOptions) -> &mut StreamWriter {
         self.streams.entry(stream).or_insert_with(|| self.maker.stream(stream, options))
+    }
+
+    /// What an import has seen of the interface. One that closes a ring and opens it again hands over what it had seen before, so that
+    /// it does not pass for a time without capture.
+    pub fn run(&self) -> Run {
+        self.maker.run.clone()
     }
 
     /// Makes writers of streams for other threads.

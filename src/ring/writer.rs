@@ -97,12 +97,16 @@ pub struct StreamMaker {
     pub(super) jobs: SyncSender<Job>,
     pub(super) spare: Arc<Mutex<Vec<Block>>>,
     pub(super) next_id: Arc<AtomicU64>,
+    pub(super) run: Run,
 }
+
+/// The stretch that an import has seen so far of a ring's interface, in all its streams.
+pub type Run = Arc<Mutex<Option<Window>>>;
 
 impl StreamMaker {
     /// The writer of a stream, which nobody else writes.
     pub fn stream(&self, stream: StreamId, options: StreamOptions) -> StreamWriter {
-        StreamWriter::new(self.jobs.clone(), self.spare.clone(), self.next_id.clone(), stream, options)
+        StreamWriter::new(self, stream, options)
     }
 }
 
@@ -135,18 +139,12 @@ pub struct StreamWriter {
     segment_span: Option<(Timestamp, Timestamp)>,
     newest: Timestamp,
     section: SectionId,
-    /// The stretch that this run has seen so far, of imported packets.
-    run: Option<Window>,
+    run: Run,
 }
 
 impl StreamWriter {
-    fn new(
-        jobs: SyncSender<Job>,
-        spare: Arc<Mutex<Vec<Block>>>,
-        next_id: Arc<AtomicU64>,
-        stream: StreamId,
-        options: StreamOptions,
-    ) -> Self {
+    fn new(maker: &StreamMaker, stream: StreamId, options: StreamOptions) -> Self {
+        let StreamMaker { jobs, spare, next_id, run } = maker.clone();
         let mut block = Block::default();
         block.clear();
         StreamWriter {
@@ -175,7 +173,7 @@ impl StreamWriter {
             segment_span: None,
             newest: Timestamp::ZERO,
             section: SectionId::NONE,
-            run: None,
+            run,
         }
     }
 
@@ -232,7 +230,7 @@ impl StreamWriter {
     fn begin_segment(&mut self) -> Result<SegmentId, WriteStopped> {
         let id = SegmentId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let StreamOptions { imported, reserve, .. } = self.options;
-        let run = self.run.filter(|_| imported);
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).filter(|_| imported);
         self.send(Job::Open { id, stream: self.stream, imported, run, reserve })?;
         self.opened = Instant::now();
         self.segment_from = self.complete_to;
@@ -379,9 +377,13 @@ impl StreamWriter {
     /// The stretch that an imported segment vouches for.
     fn take_captured(&mut self) -> Option<Window> {
         let (low, high) = self.segment_span.take()?;
-        let captured = vouched(self.run, low, high);
-        let run = self.run.unwrap_or(captured);
-        self.run = Some(Window { from: run.from.min(low), to: run.to.max(high.saturating_add(1)) });
-        self.options.imported.then_some(captured)
+        if !self.options.imported {
+            return None;
+        }
+        let mut seen = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let captured = vouched(*seen, low, high);
+        let run = seen.unwrap_or(captured);
+        *seen = Some(Window { from: run.from.min(low), to: run.to.max(high.saturating_add(1)) });
+        Some(captured)
     }
 }
