@@ -9,12 +9,18 @@ use crate::ring::note::Note;
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions, StreamWriter, WriteStopped};
 use crate::time::Window;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Rings that one import holds open. A file with more interfaces than that closes and opens them in turn.
-pub const RINGS_OPEN_MAX: usize = 64;
+/// Rings that one import holds open, if the system lets it have as many files. A file with more interfaces than that closes and opens
+/// them in turn.
+pub const RINGS_OPEN_MAX: usize = 256;
+/// Files that an open ring has at most, as a rule: its lock and its catalogue, the growing segments of its streams, one that is sealed.
+const RING_FILES: u64 = 12;
+/// Files that are open beside those of rings.
+const OTHER_FILES: u64 = 64;
 
 /// How often what was read is published while no block fills.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
@@ -29,6 +35,18 @@ struct Open {
     /// Bytes of its segments.
     segment_bytes: u64,
     used: u64,
+}
+
+/// How many rings can be open at once. Asks the system for as many files as it lets us have.
+fn open_max() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = OTHER_FILES + RINGS_OPEN_MAX as u64 * RING_FILES;
+    let mut files = limit.current.unwrap_or(u64::MAX);
+    let raised = limit.maximum.unwrap_or(u64::MAX).min(wanted);
+    if files < raised && setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit }).is_ok() {
+        files = raised;
+    }
+    (files.saturating_sub(OTHER_FILES) / RING_FILES).clamp(1, RINGS_OPEN_MAX as u64) as usize
 }
 
 /// The rings that an import writes.
@@ -50,7 +68,7 @@ impl Rings {
             data: data.clone(),
             options: options.clone(),
             open: HashMap::new(),
-            open_max: RINGS_OPEN_MAX,
+            open_max: open_max(),
             uses: 0,
             runs: HashMap::new(),
             dropped: Dropped::default(),
