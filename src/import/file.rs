@@ -1,7 +1,7 @@
 //! One capture file: which ring each of its packets goes to, and what its sections say beside packets.
 
 use super::description::{common, description};
-use super::rings::{Rings, lock};
+use super::rings::{COPIED_BYTES_MAX, Rings, lock};
 use super::terms::{ImportError, Imported, Options, Progress};
 use crate::packet::{LinkType, Packet};
 use crate::pcap::limits::INTERFACES_BYTES_MAX;
@@ -48,6 +48,7 @@ pub(super) fn import_file(
         sources: Vec::new(),
         section: OpenSection::default(),
         described: 0,
+        left_out: false,
         drops: HashMap::new(),
     };
     let mut since_told = 0;
@@ -92,6 +93,10 @@ pub(super) fn import_file(
                 file.done.damaged_files += 1;
                 warn(format!("{name}: {damage}; what came before is kept"));
             }
+        }
+        if std::mem::take(&mut file.left_out) {
+            let max = COPIED_BYTES_MAX >> 20;
+            warn(format!("{name}: names and secrets for more rings than {max} MiB hold: further rings go without"));
         }
     }
     file.leave_out(&name, warn);
@@ -153,6 +158,8 @@ struct ImportedFile<'a> {
     section: OpenSection,
     /// Bytes of descriptions that were written.
     described: usize,
+    /// Names or secrets were left out, which was not said yet.
+    left_out: bool,
     /// Drops counted so far, by the system and by the interface, of each interface.
     drops: HashMap<u32, (u64, u64)>,
 }
@@ -222,8 +229,15 @@ impl ImportedFile<'_> {
         let id = match self.section.rings.get(&ring).and_then(|part| part.id) {
             Some(id) => id,
             None => {
-                let section = Section { descriptions: self.descriptions(&ring), blocks: self.section.blocks.clone() };
-                let id = lock(self.rings).ring(&ring)?.begin_section(&section)?;
+                let mut section = Section { descriptions: self.descriptions(&ring), blocks: Vec::new() };
+                let mut rings = lock(self.rings);
+                if rings.copies().may_write(self.section.blocks.len()) {
+                    section.blocks.clone_from(&self.section.blocks);
+                } else {
+                    self.left_out |= rings.copies().leave_out();
+                }
+                let id = rings.ring(&ring)?.begin_section(&section)?;
+                drop(rings);
                 self.section.rings.entry(ring.clone()).or_default().id = Some(id);
                 id
             }
@@ -261,9 +275,13 @@ impl ImportedFile<'_> {
         }
         section.blocks.extend_from_slice(block);
         let mut rings = lock(self.rings);
+        rings.copies().read(block.len());
         for (ring, part) in &section.rings {
-            if let Some(id) = part.id {
+            let Some(id) = part.id else { continue };
+            if rings.copies().may_write(block.len()) {
                 rings.ring(ring)?.add_section_blocks(id, block)?;
+            } else {
+                self.left_out |= rings.copies().leave_out();
             }
         }
         Ok(true)

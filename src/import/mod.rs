@@ -13,7 +13,7 @@ use rings::{Rings, Ticker, lock};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-pub use rings::RINGS_OPEN_MAX;
+pub use rings::{COPIED_BYTES_MAX, RINGS_OPEN_MAX};
 pub use terms::{ImportError, Imported, Options, Progress};
 
 /// Looks whether any of the files can be a capture, before anything is made; else tells of each why not. Only regular files are looked

@@ -17,6 +17,8 @@ use std::time::Duration;
 /// Rings that one import holds open, if the system lets it have as many files. A file with more interfaces than that closes and opens
 /// them in turn.
 pub const RINGS_OPEN_MAX: usize = 256;
+/// Bytes of names and secrets that one import writes at most beyond what it reads of them: every ring has a copy of its own.
+pub const COPIED_BYTES_MAX: u64 = 64 << 20;
 /// Files that an open ring has at most, as a rule: its lock and its catalogue, the growing segments of its streams, one that is sealed.
 const RING_FILES: u64 = 12;
 /// Files that are open beside those of rings.
@@ -49,6 +51,36 @@ fn open_max() -> usize {
     (files.saturating_sub(OTHER_FILES) / RING_FILES).clamp(1, RINGS_OPEN_MAX as u64) as usize
 }
 
+/// How much of names and secrets was read and written.
+#[derive(Default)]
+pub(super) struct Copies {
+    read: u64,
+    written: u64,
+    left_out: bool,
+}
+
+impl Copies {
+    /// Counts what was read.
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.read += bytes as u64;
+    }
+
+    /// Counts what is to be written into one ring; `false` where that is too much.
+    pub(super) fn may_write(&mut self, bytes: usize) -> bool {
+        let written = self.written + bytes as u64;
+        let may = written <= self.read.saturating_add(COPIED_BYTES_MAX);
+        if may {
+            self.written = written;
+        }
+        may
+    }
+
+    /// `true`, once: something was left out.
+    pub(super) fn leave_out(&mut self) -> bool {
+        !std::mem::replace(&mut self.left_out, true)
+    }
+}
+
 /// The rings that an import writes.
 pub(super) struct Rings {
     data: DataDir,
@@ -58,6 +90,7 @@ pub(super) struct Rings {
     uses: u64,
     /// What was seen of the rings that are closed.
     runs: HashMap<String, Window>,
+    copies: Copies,
     dropped: Dropped,
     failed: Option<RingWriteError>,
 }
@@ -71,9 +104,15 @@ impl Rings {
             open_max: open_max(),
             uses: 0,
             runs: HashMap::new(),
+            copies: Copies::default(),
             dropped: Dropped::default(),
             failed: None,
         }
+    }
+
+    /// How much of names and secrets the rings have.
+    pub(super) fn copies(&mut self) -> &mut Copies {
+        &mut self.copies
     }
 
     pub(super) fn ring(&mut self, interface: &str) -> Result<&mut RingWriter, RingWriteError> {
@@ -202,6 +241,16 @@ mod tests {
     use crate::packet::LinkType;
     use crate::ring::snapshot::{ReadContext, RingReader};
     use crate::time::Timestamp;
+
+    #[test]
+    fn copies_of_names_and_secrets_are_bounded() {
+        let mut copies = Copies::default();
+        copies.read(1000);
+        assert!(copies.may_write(COPIED_BYTES_MAX as usize) && copies.may_write(1000));
+        assert!(!copies.may_write(1) && copies.leave_out() && !copies.leave_out());
+        copies.read(1);
+        assert!(copies.may_write(1));
+    }
 
     #[test]
     fn a_ring_that_is_closed_in_between_and_one_of_two_streams_have_no_gap() {

@@ -289,3 +289,22 @@ fn an_empty_name_is_none() {
     data.take("stem.pcapng", &f.bytes);
     assert_eq!(data.rings()[0].interface, "stem");
 }
+
+#[test]
+fn names_and_secrets_are_not_copied_into_rings_without_end() {
+    let mut f = PcapNg::new(Order::Little);
+    f.secrets(&"x".repeat(2 << 20));
+    for i in 0..40_u32 {
+        f.interface(1, Some(format!("if{i}").as_bytes()));
+        f.packet(i, &Made::new(START + u64::from(i), numbered("10.0.0.1", "10.0.0.2", u64::from(i), 20)));
+    }
+    let data = Data::new();
+    let path = data.file("many.pcapng", &f.bytes);
+    let out = data.import(&[&path]).expect(WHOLE);
+    assert_eq!(out.stderr.matches("further rings go without").count(), 1, "{}", out.stderr);
+    let rings = std::fs::read_dir(data.path().join("rings")).unwrap().flatten();
+    let sections = rings.flat_map(|ring| std::fs::read_dir(ring.path().join("sections")).into_iter().flatten().flatten());
+    let bytes: u64 = sections.map(|file| file.metadata().unwrap().len()).sum();
+    assert!((60 << 20..67 << 20).contains(&bytes), "{bytes}");
+    assert_eq!(data.cut_all().expect(WHOLE).file.packets.len(), 40);
+}
