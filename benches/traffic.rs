@@ -5,6 +5,9 @@
 //! acknowledgements, 700 bytes in the mean. One flow in twenty is IPv6, one in four UDP. Payloads do not compress.
 //! Host 10.77.0.1 sends and receives 2,000 packets, or `--host-packets N`, from second 1500 to 1800: the same bytes at the same times,
 //! whatever the size.
+//!
+//! To be sent past a recorder again and again: `--flows N` has N flows that last, of which 2 % carry 60 % of the packets, and 10.77.0.1 is the
+//! first of these; `--size N` makes all packets N bytes long, IPv4; `--packets N` counts packets instead of bytes.
 //! The same arguments give the same bytes.
 
 use std::fs::File;
@@ -82,6 +85,10 @@ impl Flow {
         }
     }
 
+    fn header_len(&self) -> usize {
+        14 + if self.six { 40 } else { 20 } + if self.udp { 8 } else { 20 }
+    }
+
     fn payload(&self, r: &mut Rng) -> usize {
         let k = r.below(100);
         let full = if self.udp { 1_400 } else { 1_460 };
@@ -137,6 +144,10 @@ impl Flow {
 struct Output {
     file: BufWriter<File>,
     noise: Vec<u8>,
+    /// Bytes of every packet, where all have the same.
+    size: Option<usize>,
+    /// Bytes of a packet, at most.
+    longest: usize,
     head: Vec<u8>,
     packets: u64,
     bytes: u64,
@@ -144,7 +155,10 @@ struct Output {
 
 impl Output {
     fn packet(&mut self, ns: u64, flow: &mut Flow, way: usize, r: &mut Rng) -> Result<()> {
-        let payload = flow.payload(r);
+        let payload = match self.size {
+            Some(size) => size - flow.header_len(),
+            None => flow.payload(r).min(self.longest - flow.header_len()),
+        };
         flow.headers(way, payload, &mut self.head);
         let length = self.head.len() + payload;
         let mut record = [0; 16];
@@ -164,6 +178,7 @@ impl Output {
 
 fn main() -> Result<()> {
     let (mut gib, mut hours, mut out, mut seed, mut needles_max) = (1.0, 1.0, None, 1, 2_000_u64);
+    let (mut size, mut lasting, mut packets) = (None, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         // cargo bench adds this one.
@@ -171,12 +186,15 @@ fn main() -> Result<()> {
             continue;
         }
         let value = arguments.next().unwrap_or_default();
-        let expected = "--gib N, --hours N, --host-packets N, --out FILE or --seed N";
+        let expected = "--gib N, --hours N, --host-packets N, --flows N (50 at least), --size 60 to 1514, --packets N, --out FILE or --seed N";
         let bad = || std::io::Error::other(format!("{name} {value:?}: expected {expected}"));
         match name.as_str() {
             "--gib" => gib = value.parse().map_err(|_| bad())?,
             "--hours" => hours = value.parse().map_err(|_| bad())?,
             "--host-packets" => needles_max = value.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
+            "--flows" => lasting = Some(value.parse().ok().filter(|n| (50..1 << 20).contains(n)).ok_or_else(bad)?),
+            "--size" => size = Some(value.parse().ok().filter(|n| (60..=1514).contains(n)).ok_or_else(bad)?),
+            "--packets" => packets = Some(value.parse().map_err(|_| bad())?),
             "--seed" => seed = value.parse().map_err(|_| bad())?,
             "--out" => out = Some(value),
             _ => return Err(bad()),
@@ -187,26 +205,46 @@ fn main() -> Result<()> {
 
     let mut r = Rng(seed);
     let noise = (0..1 << 17).flat_map(|_| r.next().to_le_bytes()).collect();
-    let mut out =
-        Output { file: BufWriter::with_capacity(1 << 20, File::create(out)?), noise, head: Vec::new(), packets: 0, bytes: 0 };
+    // What is to be sent must fit the link.
+    let longest = if lasting.is_some() { 1514 } else { usize::MAX };
+    let mut out = Output {
+        file: BufWriter::with_capacity(1 << 20, File::create(out)?),
+        noise,
+        size,
+        longest,
+        head: Vec::new(),
+        packets: 0,
+        bytes: 0,
+    };
     let mut header = [0; 24];
     for (at, value) in [(0, 0xa1b2_3c4d_u32), (4, 0x0004_0002), (16, 262_144), (20, 1)] {
         header[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
     out.file.write_all(&header)?;
 
-    let packets = (gib * (1_u64 << 30) as f64 / RECORD_MEAN) as u64;
+    let packets = packets.unwrap_or((gib * (1_u64 << 30) as f64 / RECORD_MEAN) as u64);
     // Short flows, seven of ten, have 10.5 packets in the mean; the long ones share the rest. The tail is cut, hence the factor.
     let mean_all = packets as f64 / (gib * FLOWS_PER_GIB);
     let mean_long = ((mean_all - 7.35) / 0.3).max(20.0) * 1.2;
-    let mut live: Vec<Flow> = (0..LIVE_FLOWS).map(|_| Flow::new(&mut r, mean_long)).collect();
-    let mut flows = LIVE_FLOWS as u64;
+    let live_flows = lasting.unwrap_or(LIVE_FLOWS);
+    let fast_flows = if lasting.is_some() { live_flows as u64 / 50 } else { FAST_FLOWS };
+    let mut live: Vec<Flow> = (0..live_flows).map(|_| Flow::new(&mut r, mean_long)).collect();
+    let mut flows = live_flows as u64;
 
     let mut needle_rng = Rng(77);
     let mut needle = Flow::new(&mut needle_rng, 1e6);
     (needle.six, needle.udp, needle.hosts, needle.ports) = (false, false, [0x0a4d_0001, 0x0a0a_0005], [50_077, 445]);
     (needle.full, needle.bare) = (36, 46);
     let mut needles = 0;
+    if lasting.is_some() {
+        live[0] = needle.clone();
+        needles_max = 0;
+        live.iter_mut().for_each(|flow| {
+            flow.left = u64::MAX;
+            flow.six &= size.is_none();
+            (flow.full, flow.bare) = (36, 46);
+        });
+    }
     let needle_at = |n: u64| NEEDLE_FROM_NS + n * (NEEDLE_NS / needles_max) + n * 7_919 % 100_000;
 
     let step = (HOUR_NS * hours) as u64 / packets.max(1);
@@ -216,12 +254,13 @@ fn main() -> Result<()> {
             out.packet(needle_at(needles), &mut needle, (needles % 3 == 0).into(), &mut needle_rng)?;
             needles += 1;
         }
-        let slot = if r.below(10) < 6 { r.below(FAST_FLOWS) } else { r.below(LIVE_FLOWS as u64) } as usize;
+        let slot = if r.below(10) < 6 { r.below(fast_flows) } else { r.below(live_flows as u64) } as usize;
         // Mostly full packets one way, mostly none the other: who sends is drawn anew each time.
         let way = (r.below(5) < 3).into();
         let mut flow = live[slot].clone();
         out.packet(ns, &mut flow, way, &mut r)?;
         flow.left -= 1;
+        needles += u64::from(lasting.is_some() && slot == 0);
         live[slot] = if flow.left == 0 {
             flows += 1;
             Flow::new(&mut r, mean_long)
@@ -233,7 +272,7 @@ fn main() -> Result<()> {
     eprintln!(
         "{} packets, {} flows, mean {} bytes, 10.77.0.1 in {needles}",
         out.packets,
-        flows + 1,
+        flows + u64::from(lasting.is_none()),
         out.bytes / out.packets.max(1)
     );
     Ok(())
