@@ -69,10 +69,13 @@ traffic() { # traffic GIB FILE [OPTIONS...]
     say "making $1 GiB of traffic ${*:3}"
     ${TRAFFIC:-cargo bench --locked --quiet --bench traffic --} --gib "$1" --out "$2" "${@:3}" 2>&1 | grep packets >&2
 }
-machine() {
-    printf '%s; %s cores, %s; Linux %s; %s; %s GiB; median of %s; commit %s\n\n' "$(date -u +%F)" "$(nproc)" \
+made_on() { # made_on WHAT: when, where and of which commit the figures are
+    printf '%s; %s cores, %s; Linux %s; %s; %s; commit %s\n\n' "$(date -u +%F)" "$(nproc)" \
         "$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)" "$(uname -r)" \
-        "$(findmnt -no FSTYPE,SOURCE --target "$work" | tr -s ' ')" "$GIB" "$RUNS" "$(git describe --always --dirty 2>/dev/null || echo none)"
+        "$(findmnt -no FSTYPE,SOURCE --target "$work" | tr -s ' ')" "$1" "$(git describe --always --dirty 2>/dev/null || echo none)"
+}
+machine() {
+    made_on "$GIB GiB; median of $RUNS"
     ((EUID == 0)) || printf 'Not root: "cold" rows were measured warm.\n\n'
     printf '| figure | taploop | beside it | ratio | bar |\n|---|---|---|---|---|\n'
 }

@@ -40,7 +40,7 @@ for part in "$@"; do
         ;;
     bench)
         need tcpdump program tcpdump -- "a peer to measure beside"
-        need wireshark-common program editcap -- "editcap, a peer to measure beside"
+        need wireshark-common program editcap -- "editcap and dumpcap, peers to measure beside"
         need time test -x /usr/bin/time -- "measures peak memory"
         ;;
     stenographer)
@@ -50,6 +50,12 @@ for part in "$@"; do
         need iputils-ping program ping -- "keeps the link from going quiet"
         need curl program curl -- "asks stenographer over HTTPS"
         need openssl program openssl -- "makes its certificates"
+        ;;
+    record)
+        need netsniff-ng program netsniff-ng -- "a peer to measure beside"
+        need stenographer program stenotype -- "a peer to measure beside"
+        need iproute2 program ip -- "makes the network namespaces that the recorders run in"
+        need ethtool program ethtool -- "turns offloads off, or packets are merged on the way"
         ;;
     fuzz)
         need g++ program c++ -- "compiles libFuzzer"
