@@ -8,13 +8,15 @@ use crate::capture::packet_socket::PacketSocket;
 use crate::capture::{CaptureError, Fanout, Options, Source};
 use crate::ring::data::{DataDir, Retention};
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
-use crate::ring::writer::{SEGMENT_FLOWS, StreamOptions};
+use crate::ring::writer::StreamOptions;
 use crate::time::Timestamp;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// A live segment is sealed early at so many flows: several are in memory at once, and a flood of one-packet flows must not make them large.
+const LIVE_FLOWS: usize = 150_000;
 /// How often a ring that could not be written is opened again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// So much ahead it is told when the streams end, that none is past it when it hears of it.
@@ -212,7 +214,7 @@ fn stream_options(options: &InterfaceOptions, ring: &RingWriter) -> StreamOption
     let segment_bytes = ring.segment_bytes(options.segment_bytes);
     StreamOptions {
         segment_bytes,
-        segment_flows: SEGMENT_FLOWS,
+        segment_flows: LIVE_FLOWS,
         imported: false,
         reserve: segment_bytes,
         segment_age: Some(options.segment_age),
