@@ -192,8 +192,14 @@ impl Headers {
     }
 
     fn ip4(&mut self, b: &[u8]) {
-        let Some(src) = four(b, 12) else { return };
-        let mut layer = Layer { src: Some(src), dst: four(b, 16), proto: byte(b, 9), ..Layer::default() };
+        let mut layer = Layer { src: four(b, 12), dst: four(b, 16), proto: byte(b, 9), ..Layer::default() };
+        if layer.src.is_none() {
+            // Cut before its addresses: what it carries may be told all the same.
+            if layer.proto.is_some() {
+                self.layers.push(layer);
+            }
+            return;
+        }
         let head = usize::from(b[0] & 15) * 4;
         let fragment = be16(b, 6).unwrap_or(0);
         let id = u32::from(be16(b, 4).unwrap_or(0));
