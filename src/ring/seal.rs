@@ -164,6 +164,9 @@ fn facts(sealing: &Sealing<'_>, deep: bool, index_bytes: u64) -> SegmentFacts {
     let captured = captured
         .reduce(|a, b| Window { from: a.from.min(b.from), to: a.to.max(b.to) })
         .unwrap_or(Window { from: Timestamp::ZERO, to: Timestamp::ZERO });
+    // A live stream may have been stopped between its last packets and saying so: it ran until they came.
+    let said = !draft.imported && draft.packets > 0 && captured.from < captured.to;
+    let captured = if said { Window { to: captured.to.max(draft.high.saturating_add(1)), ..captured } } else { captured };
     // Granules before the first mark belong to no section.
     let marked = draft.sections.iter().map(|s| s.1);
     let before = draft.sections.first().is_none_or(|s| s.0 > 0).then_some(SectionId::NONE);
