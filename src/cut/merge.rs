@@ -138,6 +138,11 @@ fn note(coverage: &mut Coverage, reader: &RingReader, e: &SegmentError, granule:
     coverage.add(Reason::of(e, reader, granule.map(|g| (g.low, g.high)), granule));
 }
 
+/// Whether something can be selected: no filter was refused, or what else is asked for does not need it.
+fn is_usable_as(judge: &Judge) -> bool {
+    judge.refused_filters().is_empty() || !judge.is_never()
+}
+
 /// A judge for each link type. Where the filter cannot be used nothing matches and coverage says so.
 ///
 /// Where it can be used for none of the link types that the rings hold, that is an error; rings that hold nothing count as Ethernet.
@@ -153,7 +158,7 @@ pub fn judges(
     for &link_type in link_types {
         let judge = Judge::new(&selection.expr, link_type)?;
         refused.extend(judge.refused_filters().iter().cloned());
-        is_usable |= judge.refused_filters().is_empty();
+        is_usable |= is_usable_as(&judge);
         judges.add(link_type, judge);
     }
     if selection.expr.has_filter() && !is_usable {
