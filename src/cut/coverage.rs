@@ -258,7 +258,12 @@ impl Coverage {
         // An end that was left open asks for what is held. But no answer may pass for whole where its writer has not finished,
         // or where the window lies wholly beside what is held.
         if !selection.to_given {
-            if held.growing > 0 && held.complete_to <= last {
+            if let Some(end) = held.open_end {
+                inside.to = inside.to.min(end);
+                if selection.from_given && window.from > end {
+                    add(ReasonKind::AfterRing, window.from, window.to, "not yet complete: packets may still arrive");
+                }
+            } else if held.growing > 0 && held.complete_to <= last {
                 let detail = "not yet complete: its writer has not finished, or was killed";
                 add(ReasonKind::AfterRing, window.from.max(held.complete_to), window.to, detail);
                 inside.to = inside.to.min(held.complete_to);

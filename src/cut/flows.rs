@@ -188,7 +188,7 @@ pub(super) fn flows_up_to(data: &DataDir, selection: &Selection, most: usize) ->
     if let Some(layer) = layer_of(&selection.expr).filter(|_| !limited) {
         let access = plan::access(&layer);
         segments.retain(|(ring, facts)| {
-            if !selection.window.covers(facts.low, facts.high) {
+            if !rings[*ring].1.window(&selection.window).covers(facts.low, facts.high) {
                 return true;
             }
             let Ok(segment) = rings[*ring].0.open_segment(facts) else { return true };

@@ -71,9 +71,10 @@ pub fn merge<B>(
             if judges.of(facts.stream.link_type).is_none_or(|j| j.is_never()) {
                 continue;
             }
-            let reader = &rings[ring].0;
+            let (reader, held) = &rings[ring];
             opened += 1;
-            let made = reader.open_segment(&facts).and_then(|s| Source::new(s, &selection.expr, selection.window));
+            let window = held.window(&selection.window);
+            let made = reader.open_segment(&facts).and_then(|s| Source::new(s, &selection.expr, window));
             let mut source = match made {
                 Ok(source) => source,
                 Err(e) => {
@@ -174,7 +175,7 @@ pub fn judges(
         let mut any = false;
         for &link_type in &held {
             let judge = Judge::new(&selection.expr, link_type)?;
-            any |= judge.refused_filters().is_empty();
+            any |= is_usable_as(&judge);
             first = first.or_else(|| judge.refused_filters().first().cloned());
         }
         if let Some(why) = first.filter(|_| !any) {

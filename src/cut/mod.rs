@@ -96,9 +96,10 @@ type Found = (Vec<(usize, SegmentFacts)>, Vec<LinkType>);
 pub(crate) fn segments(selection: &Selection, rings: &Rings) -> Result<Found, RingError> {
     let mut found = Vec::new();
     let mut link_types = BTreeSet::new();
-    for (i, (ring, _)) in rings.iter().enumerate() {
-        let mut touching = ring.segments_in(&selection.window)?;
-        touching.retain(|f| f.packets > 0 && selection.window.touches(f.low, f.high));
+    for (i, (ring, held)) in rings.iter().enumerate() {
+        let window = held.window(&selection.window);
+        let mut touching = ring.segments_in(&window)?;
+        touching.retain(|f| f.packets > 0 && window.touches(f.low, f.high));
         link_types.extend(touching.iter().map(|f| f.stream.link_type));
         ring.keep_candidates(&mut touching, |f, hosts| plan::may_hold(&selection.expr, f.stream.link_type, hosts));
         found.extend(touching.into_iter().map(|f| (i, f)));

@@ -145,9 +145,10 @@ impl Recorder {
         // When they end, in nanoseconds since 1970: all at one moment, or the last stretch would lack what some no longer took.
         let streams_end = Arc::new(AtomicU64::new(u64::MAX));
         let sources = self.sources;
+        let sharers = sources.len() as u16;
         for (i, source) in sources.into_iter().enumerate() {
             let (desk, status, end) = (desk.clone(), self.status.clone(), streams_end.clone());
-            let stream = Stream { source, fanout: i as u16, desk, status, end };
+            let stream = Stream { source, fanout: (i as u16, sharers), desk, status, end };
             threads.push(thread::spawn(move || stream.run()));
         }
         let options = &self.options;

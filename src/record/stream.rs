@@ -29,7 +29,8 @@ const LAST_PACKETS: Duration = Duration::from_millis(300);
 /// What a stream's thread has.
 pub(super) struct Stream {
     pub source: Box<dyn Source>,
-    pub fanout: u16,
+    /// Which of how many threads that share the interface's packets.
+    pub fanout: (u16, u16),
     pub desk: Arc<Desk>,
     pub status: Arc<InterfaceStatus>,
     /// When to end, in nanoseconds since 1970: what comes from then on is not recorded. `u64::MAX` until that is known.
@@ -121,13 +122,13 @@ impl Stream {
 
 impl Recording {
     /// Gets a writer where there is none, or the interface's packets have become others.
-    fn sit_down(&mut self, link_type: Option<LinkType>, fanout: u16) {
+    fn sit_down(&mut self, link_type: Option<LinkType>, (number, sharers): (u16, u16)) {
         let Some(link_type) = link_type else { return };
         if self.writer.as_ref().is_some_and(|w| w.0 != link_type) || self.writer.is_some() && self.desk.has_failed() {
             self.stand_up();
         }
         if self.writer.is_none()
-            && let Some(writer) = self.desk.take(StreamId { fanout, link_type })
+            && let Some(writer) = self.desk.take(StreamId::shared(number, sharers, link_type))
         {
             self.writer = Some((link_type, writer));
             let now = Timestamp::now();

@@ -50,10 +50,28 @@ impl SegmentId {
 /// One ordered stream of packets into a ring. A ring has at most one growing segment a stream.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamId {
-    /// Which of the recording threads of one interface (0 where there is one).
+    /// Which of the recording threads of one interface, in the low byte, and how many more share its packets, in the high one: 0 where
+    /// there is one.
     pub fanout: u16,
     /// The link type of all its packets.
     pub link_type: LinkType,
+}
+
+impl StreamId {
+    /// One of `sharers` (1 to 256) threads that share an interface's packets.
+    pub fn shared(number: u16, sharers: u16, link_type: LinkType) -> StreamId {
+        StreamId { fanout: number & 0xff | sharers.clamp(1, 256).wrapping_sub(1) << 8, link_type }
+    }
+
+    /// Which of them it is.
+    pub fn number(self) -> u16 {
+        self.fanout & 0xff
+    }
+
+    /// How many share the packets.
+    pub fn sharers(self) -> u16 {
+        (self.fanout >> 8).saturating_add(1)
+    }
 }
 
 /// A section of an imported pcapng file, whose name-resolution and secrets blocks belong together. 0 is "none".

@@ -2,6 +2,7 @@
 
 pub mod aligned;
 mod bytes;
+mod captured;
 pub mod catalog;
 mod catalog_check;
 mod catalog_entries;

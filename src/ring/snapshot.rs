@@ -4,6 +4,7 @@
 //! catalogue, and one that is found in both counts as sealed. What pins keep is listed after the catalogue is opened: a segment that is
 //! moved in between is then found there, and one that is found in both counts as the ring's.
 
+use super::captured::together;
 use super::catalog::{CatalogError, CatalogReader, Summary, reach};
 use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info, rescued_ring_info};
 use super::draft::SegmentDraft;
@@ -107,6 +108,19 @@ pub struct Held {
     pub kept: Summary,
     /// How many of them grow.
     pub growing: u64,
+    /// Where an end that is left open lies while a recorder writes the ring: what it has published since is of the next answer.
+    pub open_end: Option<Timestamp>,
+}
+
+/// A recorder's threads publish within this of one another, in nanoseconds, unless one is held up.
+const AHEAD_NS: u64 = 1_000_000_000;
+
+impl Held {
+    /// What is asked of this ring.
+    pub fn window(&self, selection: &Window) -> Window {
+        let to = self.open_end.filter(|_| selection.to == Timestamp::MAX).unwrap_or(selection.to);
+        Window { from: selection.from, to: to.max(selection.from) }
+    }
 }
 
 impl RingReader {
@@ -329,14 +343,23 @@ impl RingReader {
         let any = all.first != Timestamp::MAX;
         // Capture ran up to there, be it without a packet.
         let ended = if any { all.last.max(all.high).saturating_add(1) } else { Timestamp::ZERO };
+        let complete_to = self.complete_to.unwrap_or(ended);
+        // Where the clock was set back, or one of the threads has stopped, what is later than that has come for good.
+        let follows = match complete_to {
+            Timestamp::ZERO => all.last.saturating_add(AHEAD_NS) > Timestamp::now(),
+            _ => all.last < complete_to.saturating_add(AHEAD_NS),
+        };
+        let is_live = !self.growing.is_empty() && self.growing.iter().all(|(f, _)| !f.has(SegmentFacts::IMPORTED));
+        let is_recorded = any && is_live && follows && self.is_written();
         Ok(Held {
             first: any.then_some(all.first),
             last: any.then_some(all.last),
-            complete_to: self.complete_to.unwrap_or(ended),
+            complete_to,
             ring_first: Some(summary.first).filter(|t| *t != Timestamp::MAX),
             summary,
             kept,
             growing: self.growing.len() as u64,
+            open_end: is_recorded.then_some(complete_to),
         })
     }
 
@@ -353,16 +376,7 @@ impl RingReader {
     /// The stretches of the window in which capture ran, joined and in order.
     pub fn captured(&self, window: &Window) -> Result<Vec<Window>, RingError> {
         let facts = self.segments_in(window)?;
-        let mut all: Vec<Window> = facts.iter().filter_map(|f| f.captured.intersect(window)).collect();
-        all.sort_by_key(|w| w.from);
-        let mut joined: Vec<Window> = Vec::new();
-        for w in all {
-            match joined.last_mut() {
-                Some(last) if w.from <= last.to => last.to = last.to.max(w.to),
-                _ => joined.push(w),
-            }
-        }
-        Ok(joined)
+        Ok(together(facts.iter().filter_map(|f| Some((f.stream, f.captured.intersect(window)?)))))
     }
 
     /// Whether any segment held is of a live interface.

@@ -131,7 +131,9 @@ fn a_disk_that_others_fill_and_free_is_written_again_each_time() {
         assert!(missing == 0 || !reasons.is_empty(), "{flags:?}: {missing} are missing");
         let known = |r: &String| ["recorder_drops", "not_captured", "kernel_drops"].contains(&&r[..]);
         assert!(reasons.iter().all(known), "{flags:?}: {}", cut.coverage);
-        for gap in stretches(&cut, "not_captured") {
+        // Of two threads one may have nowhere to write while the other goes on.
+        let alone = !flags.contains(&"--fanout");
+        for gap in stretches(&cut, "not_captured").into_iter().filter(|_| alone) {
             let inside = cut.file.packets.iter().filter(|p| gap.contains(&p.time)).count();
             assert_eq!(inside, 0, "{flags:?}: {inside} packets came where nobody looked: {}", cut.coverage);
         }
