@@ -21,11 +21,11 @@ use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Sealed segments that wait to be made last together.
@@ -37,8 +37,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 const SYNC_BYTES: usize = 32 << 20;
 /// Blocks of a live stream that have so many bytes are written past the page cache.
 const DIRECT_BYTES_MIN: usize = 128 << 10;
-/// Bytes of records that may wait while others are made to last.
-const UNWRITTEN_MAX: usize = 8 << 20;
+/// Blocks that are written in one go.
+const BLOCKS_AT_ONCE: usize = 8;
 /// Segments that may wait to be sealed.
 pub(super) const SEALS_QUEUED_MAX: usize = 2;
 /// First bytes, after the enterprise number, of the option that names a segment in its section header.
@@ -78,7 +78,7 @@ struct Open {
     has_asked: bool,
     log_len: u64,
     records: u32,
-    /// Records that are not written yet, of packets that are, and how many packets.
+    /// The record that is to be written, of packets that are, and how many packets.
     unwritten: Vec<u8>,
     unwritten_packets: u64,
     state: u64,
@@ -94,7 +94,8 @@ pub(super) fn write_blocks(
     let mut open: HashMap<SegmentId, Open> = HashMap::new();
     let mut complete: HashMap<StreamId, Timestamp> = HashMap::new();
     let mut unsynced = 0;
-    for job in jobs {
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| jobs.recv().ok()) {
         match job {
             Job::Open { id, stream, imported, run, reserve } => {
                 // What the stream's last segment said still holds.
@@ -105,12 +106,21 @@ pub(super) fn write_blocks(
                 let segment = open_segment(shared, id, stream, imported, reserve, state, open.len())?;
                 open.insert(id, segment);
             }
-            Job::Block { id, mut block } => {
+            Job::Block { id, block } => {
                 let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
-                publish(shared, segment, &mut block, opened)?;
+                let mut blocks = vec![block];
+                // What has queued up while the disk was slow is written at once.
+                while blocks.len() < BLOCKS_AT_ONCE && next.is_none() {
+                    match jobs.try_recv() {
+                        Ok(Job::Block { id: other, block }) if other == id => blocks.push(block),
+                        Ok(other) => next = Some(other),
+                        Err(_) => break,
+                    }
+                }
+                publish(shared, segment, &mut blocks, opened)?;
                 if !segment.draft.imported {
-                    unsynced += block.data.len();
+                    unsynced += blocks.iter().map(|b| b.data.len()).sum::<usize>();
                     // Or with the next block.
                     if unsynced >= SYNC_BYTES && seals.try_send(Work::Sync).is_ok() {
                         unsynced = 0;
@@ -121,18 +131,12 @@ pub(super) fn write_blocks(
                     segment.has_asked = seals.try_send(work).is_ok(); // or it is asked again with the next block
                 }
                 let mut spare = lock(spare);
-                if spare.len() < BLOCKS_QUEUED_MAX {
-                    spare.push(block);
-                }
+                blocks.truncate(BLOCKS_QUEUED_MAX.saturating_sub(spare.len()));
+                spare.append(&mut blocks);
             }
             Job::ClockSet => *lock(&shared.clock_set) = Some(Instant::now()),
             Job::State { id, complete_to, captured } => {
-                let opened = open.len();
                 let Some(segment) = open.get_mut(&id) else { continue };
-                write_records(shared, segment, opened)?;
-                if !segment.unwritten.is_empty() {
-                    continue; // nothing is complete whose record is not there; it is said again soon
-                }
                 complete.insert(segment.draft.stream, complete_to);
                 segment.draft.captured = Some(captured);
                 segment.state += 1;
@@ -141,9 +145,7 @@ pub(super) fn write_blocks(
                 segment.files.log.write_all_at(&state.encode(), place).map_err(at(&log_path(&shared.ring, id)))?;
             }
             Job::Close { id, stats4, stats6, captured } => {
-                let opened = open.len();
                 let Some(mut segment) = open.remove(&id) else { continue };
-                finish_records(shared, &mut segment, opened)?;
                 segment.draft.captured = captured.or(segment.draft.captured);
                 lock(&shared.growing).remove(&id);
                 let Open { mut draft, files, .. } = segment;
@@ -212,7 +214,7 @@ fn open_segment(
     })?;
     with_room(shared, &data_path, room_of(reserve), open, || data.write_all_at(&head, 0))?;
     lock(&shared.unsealed).insert(id, Unsealed { room: room_of(reserve), packets: 0 });
-    let files = Arc::new(Growing { data: Arc::new(data), log, records: Mutex::default() });
+    let files = Arc::new(Growing { data: Arc::new(data), log, imported, records: Mutex::default() });
     lock(&shared.growing).insert(id, files.clone());
     let direct = if imported { None } else { open_direct(&data_path) };
     Ok(Open {
@@ -249,54 +251,66 @@ fn pad(block: &mut Block, start: u64) {
     last.stored_len += missing as u32;
 }
 
-fn write_packets(segment: &mut Open, block: &Block) -> io::Result<()> {
-    let at = segment.draft.data_len;
-    let is_even = at.is_multiple_of(PAGE as u64) && block.data.len().is_multiple_of(PAGE) && !block.data.is_empty();
-    if let Some(direct) = segment.direct.as_ref().filter(|_| is_even) {
-        match direct.write_all_at(&block.data, at) {
+/// Writes blocks one behind the other.
+fn write_packets(segment: &mut Open, blocks: &[Block]) -> io::Result<()> {
+    let mut at = segment.draft.data_len;
+    let is_even = |at: u64| {
+        at.is_multiple_of(PAGE as u64) && blocks.iter().all(|b| b.data.len().is_multiple_of(PAGE) && !b.data.is_empty())
+    };
+    if let Some(direct) = segment.direct.as_ref().filter(|_| is_even(at)) {
+        match write_together(direct, blocks, at) {
             // Not on this file system, for all that it was opened.
             Err(e) if e.kind() == io::ErrorKind::InvalidInput => segment.direct = None,
             written => return written,
         }
     }
-    segment.files.data.write_all_at(&block.data, at)
-}
-
-fn publish(shared: &Shared, segment: &mut Open, block: &mut Block, open: usize) -> Result<(), DiskError> {
-    if segment.direct.is_some() && block.data.len() >= DIRECT_BYTES_MIN {
-        pad(block, segment.draft.data_len);
-    }
-    let data_path = data_path(&shared.ring, segment.draft.id);
-    with_room(shared, &data_path, block.data.len() as u64, open, || write_packets(segment, block))?;
-    log::put_record(&mut segment.unwritten, segment.records, block);
-    segment.records += 1;
-    segment.unwritten_packets += u64::from(block.packets);
-    segment.draft.absorb(block);
-    write_records(shared, segment, open)
-}
-
-/// Writes what records wait, also if others must be made to last first.
-fn finish_records(shared: &Shared, segment: &mut Open, open: usize) -> Result<(), DiskError> {
-    let files = segment.files.clone();
-    while !segment.unwritten.is_empty() {
-        drop(lock(&files.records));
-        write_records(shared, segment, open)?;
+    for block in blocks {
+        segment.files.data.write_all_at(&block.data, at)?;
+        at += block.data.len() as u64;
     }
     Ok(())
 }
 
-/// Writes the records of what is written. While records are made to last, those of live packets wait, and packets go on being written.
+/// The same in one system call, as far as it goes: each one waits for the disk.
+fn write_together(direct: &File, blocks: &[Block], mut at: u64) -> io::Result<()> {
+    let slices: Vec<IoSlice<'_>> = blocks.iter().map(|b| IoSlice::new(&b.data)).collect();
+    let mut done = rustix::io::pwritev(direct, &slices, at)?;
+    for block in blocks {
+        let n = done.min(block.data.len());
+        done -= n;
+        if n < block.data.len() {
+            // What was written may end within a page; the whole page is written again.
+            let n = n / PAGE * PAGE;
+            direct.write_all_at(&block.data[n..], at + n as u64)?;
+        }
+        at += block.data.len() as u64;
+    }
+    Ok(())
+}
+
+fn publish(shared: &Shared, segment: &mut Open, blocks: &mut [Block], open: usize) -> Result<(), DiskError> {
+    let mut at = segment.draft.data_len;
+    for block in blocks.iter_mut() {
+        if segment.direct.is_some() && block.data.len() >= DIRECT_BYTES_MIN {
+            pad(block, at);
+        }
+        at += block.data.len() as u64;
+    }
+    let data_path = data_path(&shared.ring, segment.draft.id);
+    with_room(shared, &data_path, at - segment.draft.data_len, open, || write_packets(segment, blocks))?;
+    for block in blocks {
+        log::put_record(&mut segment.unwritten, segment.records, block);
+        segment.records += 1;
+        segment.unwritten_packets += u64::from(block.packets);
+        segment.draft.absorb(block);
+    }
+    write_records(shared, segment, open)
+}
+
+/// Writes the records of what is written. Those of imports wait while others are made to last.
 fn write_records(shared: &Shared, segment: &mut Open, open: usize) -> Result<(), DiskError> {
     let Open { files, unwritten, log_len, .. } = segment;
-    let may_wait = !segment.draft.imported && unwritten.len() < UNWRITTEN_MAX;
-    let _writing = match files.records.try_lock() {
-        Ok(writing) => writing,
-        Err(TryLockError::WouldBlock) if may_wait => return Ok(()),
-        Err(_) => lock(&files.records),
-    };
-    if unwritten.is_empty() {
-        return Ok(());
-    }
+    let _writing = segment.draft.imported.then(|| lock(&files.records));
     let log_path = log_path(&shared.ring, segment.draft.id);
     with_room(shared, &log_path, unwritten.len() as u64, open, || files.log.write_all_at(unwritten, *log_len))?;
     *log_len += unwritten.len() as u64;
@@ -334,7 +348,7 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<Work>) -> Result<(), DiskEr
             }
             // Not by waiting for what is sealed here.
             Ok(Work::MakeRoom { need }) => make_room(shared, need, usize::MAX)?,
-            Ok(Work::Sync) => sync_growing(shared)?,
+            Ok(Work::Sync) => sync_packets(shared)?,
             Err(_) => {}
         }
         let pressed = *lock(&shared.pressed) == Pressed::Yes;
@@ -374,17 +388,29 @@ pub(super) fn sync_sections(shared: &Shared) -> Result<(), DiskError> {
     sections::sync(&shared.ring, &unsynced).map_err(at(&shared.ring))
 }
 
-/// Makes what is published last, packets and sections before the records that name them. Packets are synced twice: the first time as long as it takes,
-/// while publishing goes on; the second time, with the log, only those that came meanwhile, so that publishing waits for little. Of a
-/// record that the kernel writes on its own before its packets, the checksums tell.
+/// Makes the packets of live segments last, and not yet their records.
+fn sync_packets(shared: &Shared) -> Result<(), DiskError> {
+    let files: Vec<_> = lock(&shared.growing).values().filter(|f| !f.imported).cloned().collect();
+    files.iter().try_for_each(|f| f.data.sync_data()).map_err(at(&shared.ring))
+}
+
+/// Makes what is published last, packets and sections before the records that name them.
+///
+/// Live records go on being published meanwhile: waiting would cost as long as two flushes of a busy disk, which are several times what a
+/// packet may take into a cut. A few that came between the two flushes may so outlive their packets when the power fails; as of those that
+/// the kernel writes on its own, the checksums tell.
 pub(super) fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
     let files: Vec<_> = lock(&shared.growing).values().cloned().collect();
     for files in files {
         files.data.sync_data().map_err(at(&shared.ring))?;
         sync_sections(shared)?;
-        let _records = lock(&files.records);
-        sync_sections(shared)?;
-        files.data.sync_data().and_then(|()| files.log.sync_data()).map_err(at(&shared.ring))?;
+        if files.imported {
+            let _records = lock(&files.records);
+            sync_sections(shared)?;
+            files.data.sync_data().and_then(|()| files.log.sync_data()).map_err(at(&shared.ring))?;
+        } else {
+            files.log.sync_data().map_err(at(&shared.ring))?;
+        }
     }
     sync_folder(&shared.ring.join(OPEN_FOLDER)).and_then(|()| sync_folder(&shared.ring)).map_err(at(&shared.ring))
 }

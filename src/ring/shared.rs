@@ -35,7 +35,9 @@ pub(super) struct Growing {
     pub data: Arc<File>,
     /// Its log.
     pub log: File,
-    /// Held while a record is written, and while records are made to last.
+    /// Of an import.
+    pub imported: bool,
+    /// Held while an import's record is written, and while its records are made to last.
     pub records: Mutex<()>,
 }
 
