@@ -1,7 +1,7 @@
 //! How soon a packet is in a cut: `cargo bench --bench fresh -- --taploop PROGRAM --data DIR --seconds 10 --out cut.pcap [SELECTION...]`.
 //!
-//! Cuts again and again while another process records: each cut begins at the `complete_to` of the one before and takes all that is there. What
-//! the one before gave from its `complete_to` on comes twice; only the first time counts. A packet's age is the time from its own timestamp to the end of the first cut that has it, the cut itself and the
+//! Cuts again and again while another process records: each cut begins at the `complete_to` of the one before. What
+//! comes twice counts once. A packet's age is the time from its own timestamp to the end of the first cut that has it, the cut itself and the
 //! wait for its turn included. Prints seven numbers: packets seen; median, 99th percentile and maximum of their ages in
 //! milliseconds; cuts made; median milliseconds that one took; packets that came twice.
 
