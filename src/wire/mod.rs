@@ -39,9 +39,19 @@ use layer::Next;
 
 /// Reads the headers of one packet into `out`, which is emptied first.
 pub fn decode(link_type: LinkType, data: &[u8], out: &mut Decoded) {
+    decode_placed(link_type, data, out, |_| {});
+}
+
+/// As [`decode`]; tells for each layer that is added to `out` at which position of `data` its header begins.
+pub fn decode_placed(link_type: LinkType, data: &[u8], out: &mut Decoded, mut place: impl FnMut(usize)) {
     out.clear();
     let mut next = link::first(link_type, data);
     for _ in 0..HEADERS_MAX {
+        let layers = out.layers.len();
+        let header = match next {
+            Next::Ip4(at) | Next::Ip6(at) | Next::Arp(at) => at,
+            _ => 0,
+        };
         next = match next {
             Next::Done => return,
             Next::Ethernet(at) => link::ethernet(data, at),
@@ -62,6 +72,9 @@ pub fn decode(link_type: LinkType, data: &[u8], out: &mut Decoded) {
                 rest.map_or(Next::Done, Next::Llc)
             }
         };
+        if out.layers.len() > layers {
+            place(header);
+        }
     }
     out.irregular |= next != Next::Done;
 }
