@@ -29,6 +29,9 @@ pub mod select;
 // How packets leave: rings merged in time order, as pcapng or pcap, with coverage.
 pub mod cut;
 
+// Bytes join: one direction's assembler, the table of connections, gaps, overlaps, late starts.
+pub mod flow;
+
 // Capture files into rings.
 pub mod import;
 
