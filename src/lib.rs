@@ -32,6 +32,9 @@ pub mod cut;
 // Bytes join: one direction's assembler, the table of connections, gaps, overlaps, late starts.
 pub mod flow;
 
+// SMB1, SMB2, SMB3: one file a command; sessions, trees, open files; decryption, decompression.
+pub mod smb;
+
 // Capture files into rings.
 pub mod import;
 

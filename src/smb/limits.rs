@@ -1,0 +1,34 @@
+//! How much is kept of what the wire says, so that no capture can fill the memory.
+
+/// The limits of an analysis' SMB part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Servers known by GUID or address. 65,536: a network's, and a scan's.
+    pub servers: usize,
+    /// Sessions at once. 65,536: a file server has a few thousand.
+    pub sessions: usize,
+    /// Files open at once, over all sessions. 262,144: Windows' own default for a server.
+    pub opens: usize,
+    /// Tree connects of one session. 4,096.
+    pub trees: usize,
+    /// Requests of a connection without an answer. 16,384: twice the credits that Windows grants.
+    pub pending: usize,
+    /// Bytes of a direction in which a beginning is looked for after a gap. 9 MiB: the longest message that Windows sends, and a header.
+    pub footing_bytes: usize,
+    /// Bytes of all messages that are being put together or looked at for a beginning. 64 MiB: a message in each of some connections.
+    pub held_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            servers: 65_536,
+            sessions: 65_536,
+            opens: 262_144,
+            trees: 4_096,
+            pending: 16_384,
+            footing_bytes: 9 << 20,
+            held_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What connections share: servers by their GUID or address, with the sessions, trees and open files of each. Bound channels of one
+//! session see the same files (MS-SMB2 3.3.5.5.2), and a server's addresses may differ.
+
+use super::crypt::Opener;
+use super::event::{OpenId, Opened, SessionId, TreeId, TreeKind};
+use super::limits::Limits;
+use super::reader::Ids;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// A server's number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Server(u32);
+
+/// A session as its messages name it: which server, and the id on the wire.
+pub(super) type SessionKey = (Server, u64);
+
+/// An open file of SMB2.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFile {
+    pub id: OpenId,
+    pub tree: Option<TreeId>,
+    pub is_pipe: bool,
+    pub file: Opened,
+    /// It goes when it is closed.
+    pub delete: bool,
+    /// What a resume key stands for.
+    pub resume_key: Option<[u8; 24]>,
+}
+
+/// A tree connect.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    pub id: TreeId,
+    pub kind: TreeKind,
+}
+
+/// A session of SMB2.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub id: SessionId,
+    pub trees: HashMap<u32, Tree>,
+    pub opens: HashMap<[u8; 16], OpenFile>,
+    /// What opens its encrypted messages; `None` until that was asked for.
+    pub keys: Option<Keys>,
+    /// Its set-up was seen to the end.
+    pub set_up: bool,
+}
+
+/// What is known of a session's keys.
+#[derive(Clone, Debug)]
+pub(super) enum Keys {
+    /// None was given.
+    None,
+    /// One was given, and what it takes to derive the others was not seen.
+    Underivable,
+    /// They are at work.
+    Known(Opener),
+    /// The dialect was not seen, and those of SMB 3.0 are tried.
+    Guess(Opener),
+}
+
+/// All that connections share.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub ids: Ids,
+    pub limits: Limits,
+    by_guid: HashMap<[u8; 16], Server>,
+    by_address: HashMap<IpAddr, Server>,
+    servers: u32,
+    sessions: HashMap<SessionKey, Session>,
+    /// Opens of all sessions.
+    opens: usize,
+}
+
+impl Shared {
+    /// Nothing yet.
+    pub(super) fn new(limits: Limits) -> Shared {
+        Shared { limits, ..Shared::default() }
+    }
+
+    /// The server at an address, as far as it is known by that alone.
+    pub(super) fn server_at(&mut self, address: IpAddr) -> Server {
+        if let Some(server) = self.by_address.get(&address) {
+            return *server;
+        }
+        self.servers = self.servers.saturating_add(1);
+        let server = Server(self.servers);
+        if self.by_address.len() < self.limits.servers {
+            self.by_address.insert(address, server);
+        }
+        server
+    }
+
+    /// The server at an address that says its GUID.
+    pub(super) fn server_named(&mut self, address: IpAddr, guid: [u8; 16]) -> Server {
+        let at = self.server_at(address);
+        if guid == [0; 16] || self.by_guid.len() >= self.limits.servers {
+            return at;
+        }
+        let server = *self.by_guid.entry(guid).or_insert(at);
+        // An address may stand for several servers one after another, and a server have several addresses.
+        self.by_address.insert(address, server);
+        server
+    }
+
+    /// A session, made where it was not seen before.
+    pub(super) fn session(&mut self, key: SessionKey) -> &mut Session {
+        if self.sessions.len() >= self.limits.sessions && !self.sessions.contains_key(&key) {
+            // Whichever: one that still speaks is made anew, only its names are lost.
+            if let Some(any) = self.sessions.keys().next().copied() {
+                self.forget(any);
+            }
+        }
+        let ids = &mut self.ids;
+        self.sessions.entry(key).or_insert_with(|| Session {
+            id: ids.session(),
+            trees: HashMap::new(),
+            opens: HashMap::new(),
+            keys: None,
+            set_up: false,
+        })
+    }
+
+    /// A session that was seen before.
+    pub(super) fn known(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.sessions.get_mut(&key)
+    }
+
+    /// A set-up begins anew under an id that may have been another's; its opens come back, to be closed.
+    pub(super) fn renew(&mut self, key: SessionKey) -> Vec<OpenFile> {
+        self.forget(key)
+    }
+
+    /// Forgets a session; its opens come back.
+    pub(super) fn forget(&mut self, key: SessionKey) -> Vec<OpenFile> {
+        let Some(session) = self.sessions.remove(&key) else { return Vec::new() };
+        self.opens = self.opens.saturating_sub(session.opens.len());
+        session.opens.into_values().collect()
+    }
+
+    /// Keeps an open under its file id; the one that had it before comes back, as does one that there is no more room for.
+    pub(super) fn keep(&mut self, key: SessionKey, file_id: [u8; 16], open: OpenFile) -> Option<OpenFile> {
+        if self.opens >= self.limits.opens {
+            return Some(open);
+        }
+        let before = self.session(key).opens.insert(file_id, open);
+        self.opens += usize::from(before.is_none());
+        before
+    }
+
+    /// Takes an open out.
+    pub(super) fn take(&mut self, key: SessionKey, file_id: &[u8; 16]) -> Option<OpenFile> {
+        let open = self.sessions.get_mut(&key)?.opens.remove(file_id)?;
+        self.opens = self.opens.saturating_sub(1);
+        Some(open)
+    }
+
+    /// Takes an open out by its number.
+    pub(super) fn take_by_id(&mut self, key: SessionKey, id: OpenId) -> Option<OpenFile> {
+        let file_id = self.sessions.get(&key)?.opens.iter().find(|(_, o)| o.id == id).map(|(k, _)| *k)?;
+        self.take(key, &file_id)
+    }
+
+    /// Takes out all opens of a tree.
+    pub(super) fn take_of_tree(&mut self, key: SessionKey, tree: TreeId) -> Vec<OpenFile> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Vec::new() };
+        let gone: Vec<[u8; 16]> = session.opens.iter().filter(|(_, o)| o.tree == Some(tree)).map(|(k, _)| *k).collect();
+        gone.iter().filter_map(|file_id| self.take(key, file_id)).collect()
+    }
+
+    /// The open of a file id.
+    pub(super) fn open_of(&mut self, key: SessionKey, file_id: &[u8; 16]) -> Option<&mut OpenFile> {
+        self.sessions.get_mut(&key)?.opens.get_mut(file_id)
+    }
+
+    /// An open by its number.
+    pub(super) fn open_by_id(&mut self, key: SessionKey, id: OpenId) -> Option<&mut OpenFile> {
+        self.sessions.get_mut(&key)?.opens.values_mut().find(|o| o.id == id)
+    }
+
+    /// Takes out a server's open by the persistent part of its file id, whichever session had it.
+    pub(super) fn take_durable(&mut self, server: Server, persistent: &[u8]) -> Option<OpenFile> {
+        let mut all = self.sessions.iter().filter(|(k, _)| k.0 == server);
+        let (key, file_id) = all.find_map(|(k, s)| Some((*k, *s.opens.keys().find(|id| id.starts_with(persistent))?)))?;
+        self.take(key, &file_id)
+    }
+
+    /// All that is still open.
+    pub(super) fn drain(&mut self) -> Vec<(SessionId, OpenFile)> {
+        self.opens = 0;
+        let sessions = std::mem::take(&mut self.sessions);
+        let mut all: Vec<_> = sessions.into_values().flat_map(|s| s.opens.into_values().map(move |o| (s.id, o))).collect();
+        all.sort_by_key(|(_, o)| o.id);
+        all
+    }
+}

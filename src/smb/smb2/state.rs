@@ -1,0 +1,135 @@
+//! What the commands of a connection share: its dialect, its waiting requests, and how something is told.
+
+use super::header::Header;
+use super::pending::{Asked, Pending, Waiting};
+use crate::flow::{ConnectionId, PacketRef, Way};
+use crate::smb::crypt::{Cipher, Preauth};
+use crate::smb::event::{Context, Listener, TreeId, What};
+use crate::smb::shared::{OpenFile, Server, SessionKey, Shared};
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// A dialect revision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Dialect {
+    pub revision: u16,
+    /// The cipher that 3.1.1 chose; 3.0 and 3.0.2 have AES-128-CCM alone.
+    pub cipher: Option<Cipher>,
+}
+
+/// Session ids that are remembered of a connection, to find a beginning by.
+const SESSIONS_KNOWN: usize = 32;
+
+/// The state of a connection.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The server's address.
+    pub address: IpAddr,
+    pub server: Server,
+    pub dialect: Option<Dialect>,
+    pub waiting: Waiting,
+    /// The running hash after NEGOTIATE, and after each answer of a session's set-up (3.1.1).
+    pub preauth: Option<Preauth>,
+    pub preauth_of: HashMap<u64, Preauth>,
+    sessions: Vec<u64>,
+}
+
+/// What a message is read with.
+pub(in crate::smb) struct Tools<'a> {
+    pub shared: &'a mut Shared,
+    pub out: &'a mut dyn Listener,
+    pub connection: ConnectionId,
+    pub way: Way,
+    pub at: PacketRef,
+    pub encrypted: bool,
+    pub compressed: bool,
+}
+
+/// One message of a compound.
+pub(super) struct Part<'a> {
+    pub header: Header,
+    /// From its header on, to the next message.
+    pub bytes: &'a [u8],
+    pub session: SessionKey,
+}
+
+impl Tools<'_> {
+    /// Tells something of a session and tree.
+    pub(super) fn tell(&mut self, session: SessionKey, tree: Option<TreeId>, what: &What<'_>) {
+        self.tell_at(self.at, session, tree, what);
+    }
+
+    /// The same, of a packet that may be an earlier one.
+    pub(super) fn tell_at(&mut self, at: PacketRef, session: SessionKey, tree: Option<TreeId>, what: &What<'_>) {
+        let session = if session.1 == 0 { None } else { Some(self.shared.session(session).id) };
+        let (encrypted, compressed) = (self.encrypted, self.compressed);
+        let context = Context { connection: self.connection, at, session, tree, encrypted, compressed };
+        self.out.smb(&context, what);
+    }
+
+    /// Tells that an open is gone without a CLOSE.
+    pub(super) fn tell_gone(&mut self, session: SessionKey, gone: &OpenFile) {
+        self.tell(session, gone.tree, &What::Closed { open: gone.id, status: None, by_close: false });
+    }
+}
+
+impl State {
+    /// Of a connection to a server.
+    pub(super) fn new(address: IpAddr, server: Server) -> State {
+        State {
+            address,
+            server,
+            dialect: None,
+            waiting: Waiting::default(),
+            preauth: None,
+            preauth_of: HashMap::new(),
+            sessions: Vec::new(),
+        }
+    }
+
+    /// The sessions that it carried, as on the wire.
+    pub(super) fn sessions(&self) -> &[u64] {
+        &self.sessions
+    }
+
+    /// That a session was seen here.
+    pub(super) fn note_session(&mut self, session: u64) {
+        if session != 0 && session != u64::MAX && !self.sessions.contains(&session) {
+            if self.sessions.len() == SESSIONS_KNOWN {
+                self.sessions.remove(0);
+            }
+            self.sessions.push(session);
+        }
+    }
+
+    /// Keeps a request until its answer comes.
+    pub(super) fn wait_for(&mut self, part: &Part<'_>, tree: Option<TreeId>, asked: Asked, tools: &mut Tools<'_>) {
+        let pending = Pending { asked, at: tools.at, session: part.session, tree };
+        let most = tools.shared.limits.pending;
+        if let Some(gone) = self.waiting.add(part.header.message_id, pending, most) {
+            unanswered(&gone, tools);
+        }
+    }
+}
+
+/// A request that gets no answer.
+pub(super) fn unanswered(pending: &Pending, tools: &mut Tools<'_>) {
+    match &pending.asked {
+        Asked::Write { open, operation, offset, sent, is_pipe: false } => {
+            let done = What::WriteDone { open: *open, operation: *operation, offset: *offset, sent: *sent, written: None };
+            tools.tell(pending.session, pending.tree, &done);
+        }
+        Asked::Close { open: Some(open), file_id } => {
+            tools.shared.take(pending.session, file_id);
+            tools.tell(pending.session, pending.tree, &What::Closed { open: *open, status: None, by_close: true });
+        }
+        Asked::SessionSetup { token, .. } if !token.is_empty() => {
+            let what = What::Token { way: Way::ToServer, token, status: None };
+            tools.tell_at(pending.at, pending.session, None, &what);
+        }
+        Asked::Create(asked) if asked.told => {
+            tools.tell(pending.session, pending.tree, &What::Closed { open: asked.open, status: None, by_close: false });
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,79 @@
+//! TREE_CONNECT and TREE_DISCONNECT, [MS-SMB2] 2.2.9 to 2.2.12.
+
+use super::header::HEADER_LEN;
+use super::pending::Asked;
+use super::state::{Part, Tools};
+use crate::smb::bytes::{part as bytes_at, u8_at, u16_at, utf16};
+use crate::smb::event::{TreeId, TreeKind, What};
+use crate::smb::shared::{SessionKey, Tree};
+
+/// A request. The path stands where the offset says, also with the extension of 3.1.1, whose offsets count from the header as well.
+pub(super) fn request(bytes: &[u8]) -> Asked {
+    let body = &bytes[HEADER_LEN..];
+    let (at, len) = (u16_at(body, 4).unwrap_or(0), u16_at(body, 6).unwrap_or(0));
+    let path = bytes_at(bytes, at.into(), len.into()).map(utf16).unwrap_or_default();
+    Asked::TreeConnect { path }
+}
+
+/// An answer.
+pub(super) fn connected(part: &Part<'_>, asked: Option<Asked>, tools: &mut Tools<'_>) {
+    if !part.header.is_success() || part.header.is_async() && part.header.tree_id == 0 {
+        return;
+    }
+    let path = match asked {
+        Some(Asked::TreeConnect { path }) => path,
+        _ => String::new(),
+    };
+    let kind = match u8_at(part.bytes, HEADER_LEN + 2) {
+        Some(1) => TreeKind::Disk,
+        Some(2) => TreeKind::Pipe,
+        Some(3) => TreeKind::Print,
+        _ => TreeKind::Unknown,
+    };
+    let id = tools.shared.ids.tree();
+    add(part.session, part.header.tree_id, Tree { id, kind }, tools);
+    tools.tell(part.session, Some(id), &What::TreeConnected { path, kind, service: None, file_system: None });
+}
+
+fn add(session: SessionKey, wire: u32, tree: Tree, tools: &mut Tools<'_>) {
+    let most = tools.shared.limits.trees;
+    let trees = &mut tools.shared.session(session).trees;
+    if trees.len() >= most
+        && let Some(any) = trees.keys().next().copied()
+    {
+        trees.remove(&any);
+    }
+    trees.insert(wire, tree);
+}
+
+/// The tree of an id; one that was connected before the capture began gets its number here.
+fn of(session: SessionKey, wire: u32, tools: &mut Tools<'_>) -> Option<TreeId> {
+    if let Some(tree) = tools.shared.session(session).trees.get(&wire) {
+        return Some(tree.id);
+    }
+    let id = tools.shared.ids.tree();
+    add(session, wire, Tree { id, kind: TreeKind::Unknown }, tools);
+    Some(id)
+}
+
+/// TREE_DISCONNECT was answered: what was open in it is gone.
+pub(super) fn disconnected(part: &Part<'_>, tools: &mut Tools<'_>) {
+    if !part.header.is_success() || part.session.1 == 0 {
+        return;
+    }
+    let Some(tree) = tools.shared.known(part.session).and_then(|s| s.trees.remove(&part.header.tree_id)) else { return };
+    let mut gone = tools.shared.take_of_tree(part.session, tree.id);
+    gone.sort_unstable_by_key(|o| o.id);
+    for open in gone {
+        tools.tell_gone(part.session, &open);
+    }
+    tools.tell(part.session, Some(tree.id), &What::TreeDisconnected);
+}
+
+/// The tree that a message names.
+pub(super) fn of_part(part: &Part<'_>, tools: &mut Tools<'_>) -> Option<TreeId> {
+    if part.header.is_async() || part.header.tree_id == 0 || part.session.1 == 0 {
+        return None;
+    }
+    of(part.session, part.header.tree_id, tools)
+}
