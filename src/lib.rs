@@ -35,6 +35,9 @@ pub mod flow;
 // SMB1, SMB2, SMB3: one file a command; sessions, trees, open files; decryption, decompression.
 pub mod smb;
 
+// DCE/RPC over pipes and TCP: one file an interface that is decoded.
+pub mod rpc;
+
 // Capture files into rings.
 pub mod import;
 
