@@ -38,6 +38,9 @@ pub mod smb;
 // DCE/RPC over pipes and TCP: one file an interface that is decoded.
 pub mod rpc;
 
+// NTLMSSP and Kerberos: which account, which host, which domain.
+pub mod identity;
+
 // Capture files into rings.
 pub mod import;
 
