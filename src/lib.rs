@@ -41,6 +41,9 @@ pub mod rpc;
 // NTLMSSP and Kerberos: which account, which host, which domain.
 pub mod identity;
 
+// Files form: ranges with holes, hashing, content store, provenance.
+pub mod objects;
+
 // Capture files into rings.
 pub mod import;
 
