@@ -44,6 +44,9 @@ pub mod identity;
 // Files form: ranges with holes, hashing, content store, provenance.
 pub mod objects;
 
+// Things told, as Zeek names them, and their JSON.
+pub mod events;
+
 // Capture files into rings.
 pub mod import;
 

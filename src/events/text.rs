@@ -1,0 +1,34 @@
+//! Bytes of the wire as text in a row.
+
+use std::fmt::Write;
+
+/// UTF-8 as it is; otherwise ASCII as it is and every other byte as `\xNN`, as Zeek's JSON has it. Trailing nulls are dropped.
+pub fn printable(bytes: &[u8]) -> String {
+    let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    let bytes = bytes.get(..end).unwrap_or_default();
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(bytes.len() + 8);
+    for &b in bytes {
+        if b.is_ascii() {
+            out.push(char::from(b));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(out, "\\x{b:02x}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_text_and_escapes_the_rest() {
+        assert_eq!(printable("Büro".as_bytes()), "Büro");
+        assert_eq!(printable(b"B\xfcro\0\0"), "B\\xfcro");
+        assert_eq!(printable(b"\0"), "");
+    }
+}
