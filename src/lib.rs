@@ -47,6 +47,9 @@ pub mod objects;
 // Things told, as Zeek names them, and their JSON.
 pub mod events;
 
+// The one place that joins packets, flow, smb, rpc, identity, objects and events.
+pub mod analyze;
+
 // Capture files into rings.
 pub mod import;
 

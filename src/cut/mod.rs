@@ -11,6 +11,7 @@ pub mod merge;
 pub mod output;
 mod planned;
 pub mod source;
+pub mod visit;
 
 use crate::packet::LinkType;
 use crate::ring::data::DataDir;

@@ -1,0 +1,24 @@
+//! The one place that joins packets, streams, SMB, RPC, accounts, objects and events.
+//!
+//! Packets come from capture files or a ring's selection (`sources`); what is found goes to one callback as [`Told`], in the order in which
+//! it was found. The same packets give the same calls. What the network did is told; only what our machine did wrong is an `Err`.
+
+mod carried;
+mod conflicts;
+mod ends;
+mod found;
+mod joiner;
+mod keys;
+mod pipes;
+pub mod ring;
+mod rpc_events;
+mod seal;
+mod sessions;
+mod smb_events;
+mod sources;
+mod terms;
+
+pub use joiner::Analysis;
+pub use ring::analyze_ring;
+pub use sources::analyze_files;
+pub use terms::{AnalyzeError, Found, Options, Progress, Told, Totals};

@@ -1,0 +1,122 @@
+//! Pipes: DCE/RPC where they speak it, else both directions' bytes as a stream.
+
+use super::keys::KeyRing;
+use super::rpc_events::RpcLogon;
+use super::seal::NtlmUnsealer;
+use crate::flow::{PacketRef, Way};
+use crate::rpc::{Association, Limits, RpcEvent, looks_like_rpc};
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+/// Bytes of each direction of a stream that are kept to be shown.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// What went over one pipe.
+pub(super) struct Pipe {
+    speaks: Speaks,
+    pub logon: RpcLogon,
+    /// The secondary address that a bind was answered with.
+    pub address: Option<String>,
+    pub began: Timestamp,
+    pub last: Timestamp,
+    /// Bytes to the server, and to the client.
+    pub bytes: [u64; 2],
+}
+
+enum Speaks {
+    /// Nothing came yet.
+    Nothing,
+    Rpc(Box<Association>),
+    /// The first bytes of each direction.
+    Stream([Vec<u8>; 2]),
+}
+
+fn side(way: Way) -> usize {
+    match way {
+        Way::ToServer => 0,
+        Way::ToClient => 1,
+    }
+}
+
+/// An association that opens what the keys open.
+pub(super) fn association(keys: &Arc<KeyRing>, reveal_passwords: bool) -> Association {
+    let mut made = Association::new(Limits { reveal_passwords, ..Limits::default() });
+    made.set_unsealer(Box::new(NtlmUnsealer::new(keys.clone())));
+    made
+}
+
+impl Pipe {
+    pub(super) fn new(at: PacketRef) -> Pipe {
+        Pipe { speaks: Speaks::Nothing, logon: RpcLogon::default(), address: None, began: at.time, last: at.time, bytes: [0; 2] }
+    }
+
+    /// Takes the next bytes of a direction.
+    pub(super) fn push(
+        &mut self,
+        way: Way,
+        bytes: &[u8],
+        at: PacketRef,
+        make: impl FnOnce() -> Association,
+        out: &mut Vec<RpcEvent>,
+    ) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.last = self.last.max(at.time);
+        self.bytes[side(way)] += bytes.len() as u64;
+        if matches!(self.speaks, Speaks::Nothing) {
+            self.speaks = if looks_like_rpc(bytes) { Speaks::Rpc(Box::new(make())) } else { Speaks::Stream(Default::default()) };
+        }
+        match &mut self.speaks {
+            Speaks::Nothing => {}
+            Speaks::Rpc(association) => association.push(way, bytes, at, out),
+            Speaks::Stream(texts) => {
+                let text = &mut texts[side(way)];
+                let room = TEXT_BYTES_MAX.saturating_sub(text.len());
+                text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+        }
+        for told in out.iter() {
+            if let RpcEvent::Bound(bound) = told
+                && let Some(address) = bound.secondary_address.as_ref().filter(|a| !a.is_empty())
+            {
+                self.address = Some(address.clone());
+            }
+        }
+    }
+
+    /// Bytes of a direction were lost.
+    pub(super) fn lost(&mut self, way: Way, at: PacketRef, out: &mut Vec<RpcEvent>) {
+        if let Speaks::Rpc(association) = &mut self.speaks {
+            association.lost(way, at, out);
+        }
+    }
+
+    /// It is closed: calls that wait get no answer. Gives the bytes of what was no RPC.
+    pub(super) fn end(&mut self, out: &mut Vec<RpcEvent>) -> Option<[Vec<u8>; 2]> {
+        match std::mem::replace(&mut self.speaks, Speaks::Nothing) {
+            Speaks::Nothing => None,
+            Speaks::Rpc(mut association) => {
+                association.end(out);
+                None
+            }
+            Speaks::Stream(texts) => Some(texts),
+        }
+    }
+}
+
+/// Bytes as text: UTF-16 where every second byte of much of it is zero, else UTF-8 with what is not replaced.
+pub(super) fn text(bytes: &[u8]) -> Option<String> {
+    if bytes.is_empty() {
+        return None;
+    }
+    let zeros = bytes.iter().skip(1).step_by(2).filter(|b| **b == 0).count();
+    let is_wide = bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4;
+    let text = if is_wide {
+        let units = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    } else {
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    Some(text.replace('\0', "\u{fffd}"))
+}

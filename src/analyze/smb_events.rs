@@ -1,0 +1,440 @@
+//! What SMB tells becomes events, pipes and objects.
+
+use super::conflicts::{Conflicts, Of};
+use super::ends::Ends;
+use super::keys::KeyRing;
+use super::pipes::{Pipe, association, text};
+use super::rpc_events::{Over, events};
+use super::sessions::{Sessions, Tree};
+use super::terms::{Found, Told, Totals};
+use crate::events::dir_list::{DirEntry, DirList};
+use crate::events::head::between;
+use crate::events::names::HostNames;
+use crate::events::pipe_stream::PipeStream;
+use crate::events::smb_files::{FileTimes, SmbAction, SmbFiles};
+use crate::events::smb_mapping::SmbMapping;
+use crate::events::{Event, EventTypes, Head};
+use crate::flow::Way;
+use crate::objects::collector::Objects;
+use crate::objects::error::StoreError;
+use crate::objects::transfer::Transfer;
+use crate::rpc::{RpcEvent, looks_like_rpc, names};
+use crate::smb::event::{Action, Context, Listener, OpenId, Opened, SessionId, SessionKeys, TreeId, TreeKind, What};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Entries of a listing that one event has.
+const ENTRIES_MAX: usize = 1_000;
+
+/// Opens that are remembered. As many as SMB itself keeps.
+const OPENS_MAX: usize = 262_144;
+
+/// Where an open's bytes go.
+enum Route {
+    /// Not known: the tree connect was not seen, and no byte came yet.
+    Unclear,
+    /// To the objects.
+    Object,
+    /// To a pipe.
+    Pipe(Box<Pipe>),
+}
+
+/// An open.
+struct Open {
+    session: Option<SessionId>,
+    tree: Option<TreeId>,
+    file: Opened,
+    route: Route,
+    told: bool,
+}
+
+/// All that SMB's events go to.
+pub(super) struct Findings<'o> {
+    pub ends: Ends,
+    pub sessions: Sessions,
+    pub names: HostNames,
+    pub keys: Arc<KeyRing>,
+    pub reveal_passwords: bool,
+    pub wanted: Option<EventTypes>,
+    pub objects: Option<Objects>,
+    pub totals: Totals,
+    /// What our disk did wrong, until it is taken.
+    pub failed: Option<StoreError>,
+    pub out: &'o mut dyn FnMut(Told),
+    pub conflicts: Conflicts,
+    opens: HashMap<OpenId, Open>,
+    /// Kept to be used again.
+    calls: Vec<RpcEvent>,
+}
+
+impl<'o> Findings<'o> {
+    pub(super) fn new(
+        keys: Arc<KeyRing>,
+        reveal_passwords: bool,
+        wanted: Option<EventTypes>,
+        objects: Option<Objects>,
+        out: &'o mut dyn FnMut(Told),
+    ) -> Self {
+        Findings {
+            ends: Ends::default(),
+            sessions: Sessions::new(),
+            names: HostNames::new(crate::events::names::NameLimits::default()),
+            keys,
+            reveal_passwords,
+            wanted,
+            objects,
+            totals: Totals::default(),
+            failed: None,
+            out,
+            conflicts: Conflicts::default(),
+            opens: HashMap::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Tells an event, if it is wanted.
+    pub(super) fn tell(&mut self, event: Event) {
+        if self.wanted.is_some_and(|w| w.contains(event.event_type())) {
+            (self.out)(Told::Event(Box::new(event)));
+        }
+    }
+
+    fn head(&self, context: &Context) -> Option<Head> {
+        Some(self.ends.of(context.connection)?.head.at(context.at.time))
+    }
+
+    /// Hands what the objects have finished on.
+    pub(super) fn drain_objects(&mut self) {
+        let Some(objects) = &mut self.objects else { return };
+        let finished = objects.finished();
+        self.tell_objects(finished);
+    }
+
+    /// Tells transfers, each with its `files` event.
+    pub(super) fn tell_objects(&mut self, finished: Vec<Transfer>) {
+        for transfer in finished {
+            let who = super::found::who(&transfer, &self.ends, &mut self.sessions, &self.names);
+            if self.wanted.is_some_and(|w| w.contains(crate::events::event_types::EventType::Files))
+                && let Some(files) = super::found::files(&transfer, &who, &self.ends)
+            {
+                (self.out)(Told::Event(Box::new(Event::Files(Box::new(files)))));
+            }
+            (self.out)(Told::Object(Box::new(Found { transfer, who })));
+        }
+    }
+
+    /// To the objects.
+    fn form(&mut self, context: &Context, what: &What<'_>) {
+        let Some(objects) = &mut self.objects else { return };
+        if self.failed.is_none()
+            && let Err(e) = objects.take(context, what)
+        {
+            self.failed = Some(e);
+        }
+    }
+
+    /// File bytes of which copies differ.
+    pub(super) fn in_conflict(&mut self, found: &[Of]) {
+        let Some(objects) = &mut self.objects else { return };
+        for of in found {
+            if self.failed.is_none()
+                && let Err(e) = objects.conflict(of.open, of.action, of.from, of.to)
+            {
+                self.failed = Some(e);
+            }
+        }
+    }
+
+    fn opened(&mut self, context: &Context, id: OpenId, file: &Opened) {
+        let tree = context.tree.or_else(|| self.opens.get(&id).and_then(|o| o.tree));
+        let kind = self.sessions.tree(tree).map_or(TreeKind::Unknown, |t| t.kind);
+        if self.opens.len() >= OPENS_MAX && !self.opens.contains_key(&id) {
+            self.odd("limit_opens", 0);
+            return;
+        }
+        let open = self.opens.entry(id).or_insert_with(|| Open {
+            session: context.session,
+            tree,
+            file: file.clone(),
+            route: Route::Unclear,
+            told: false,
+        });
+        open.file.clone_from(file);
+        let is_pipe_name = file.name.as_deref().is_some_and(|n| names::common_interface(n).is_some());
+        if matches!(open.route, Route::Unclear) {
+            open.route = match kind {
+                TreeKind::Pipe => Route::Pipe(Box::new(Pipe::new(context.at))),
+                TreeKind::Unknown if is_pipe_name => Route::Pipe(Box::new(Pipe::new(context.at))),
+                TreeKind::Unknown => Route::Unclear,
+                _ => Route::Object,
+            };
+        }
+        let is_pipe = matches!(open.route, Route::Pipe(_));
+        let first = file.answered && !open.told;
+        open.told |= file.answered;
+        if first {
+            let action = match (is_pipe, kind) {
+                (true, _) => SmbAction::PipeOpen,
+                (_, TreeKind::Print) => SmbAction::PrintOpen,
+                _ => SmbAction::FileOpen,
+            };
+            self.tell_file(context, id, action, None);
+        }
+        if !is_pipe {
+            self.form(context, &What::Opened { open: id, file: file.clone() });
+        }
+    }
+
+    /// An smb_files event.
+    fn tell_file(&mut self, context: &Context, id: OpenId, action: SmbAction, before: Option<String>) {
+        let Some(head) = self.head(context) else { return };
+        let Some(open) = self.opens.get(&id) else { return };
+        let file = &open.file;
+        let path = self.sessions.tree(open.tree).map(|t| t.path.clone()).filter(|p| !p.is_empty());
+        // A known pipe of a tree that was not seen is IPC$'s.
+        let is_pipe = matches!(open.route, Route::Pipe(_));
+        let path = path.or_else(|| is_pipe.then(|| format!("\\\\{}\\IPC$", head.resp.ip)));
+        let name = file.name.as_ref().map(|n| match &file.stream {
+            Some(stream) => format!("{n}:{stream}"),
+            None if n.is_empty() => String::from("<share_root>"),
+            None => n.clone(),
+        });
+        let (size, times, session) = (file.size.unwrap_or(0), file.times, open.session.or(context.session));
+        let account = self.sessions.account(session);
+        let times = FileTimes::from_filetimes(times);
+        let row = SmbFiles { head, fuid: None, action, path, name, size, prev_name: before, times, account };
+        self.tell(Event::SmbFiles(Box::new(row)));
+    }
+
+    /// Bytes of a pipe.
+    fn pipe(&mut self, context: &Context, id: OpenId, way: Way, bytes: &[u8]) {
+        let (keys, reveal) = (self.keys.clone(), self.reveal_passwords);
+        let Some(open) = self.opens.get_mut(&id) else { return };
+        if !matches!(open.route, Route::Pipe(_)) {
+            open.route = Route::Pipe(Box::new(Pipe::new(context.at)));
+        }
+        let Route::Pipe(pipe) = &mut open.route else { return };
+        let mut calls = std::mem::take(&mut self.calls);
+        pipe.push(way, bytes, context.at, || association(&keys, reveal), &mut calls);
+        self.tell_calls(context, id, &mut calls);
+        self.calls = calls;
+    }
+
+    /// Bytes of a pipe were lost.
+    fn pipe_lost(&mut self, context: &Context, id: OpenId, action: Action) {
+        let mut calls = std::mem::take(&mut self.calls);
+        if let Some(Open { route: Route::Pipe(pipe), .. }) = self.opens.get_mut(&id) {
+            pipe.lost(way_of(action), context.at, &mut calls);
+        }
+        self.tell_calls(context, id, &mut calls);
+        self.calls = calls;
+    }
+
+    fn tell_calls(&mut self, context: &Context, id: OpenId, calls: &mut Vec<RpcEvent>) {
+        if calls.is_empty() {
+            return;
+        }
+        let Some(named) = self.ends.of(context.connection) else { return calls.clear() };
+        let Some(open) = self.opens.get_mut(&id) else { return calls.clear() };
+        let account = self.sessions.account(open.session.or(context.session));
+        let Route::Pipe(pipe) = &mut open.route else { return calls.clear() };
+        let name = open.file.name.as_ref().map(|n| format!("\\PIPE\\{n}"));
+        let address = pipe.address.clone().or(name);
+        let over = Over { head: &named.head, pipe: address.as_deref(), account };
+        let mut told = Vec::new();
+        for call in calls.drain(..) {
+            events(call, &over, &mut pipe.logon, &self.sessions.tickets, &mut told);
+        }
+        told.into_iter().for_each(|e| self.tell(e));
+    }
+
+    fn closed(&mut self, context: &Context, id: OpenId, what: &What<'_>) {
+        let mut calls = std::mem::take(&mut self.calls);
+        let mut texts = None;
+        if let Some(Open { route: Route::Pipe(pipe), .. }) = self.opens.get_mut(&id) {
+            texts = pipe.end(&mut calls);
+        }
+        self.tell_calls(context, id, &mut calls);
+        self.calls = calls;
+        let Some(open) = self.opens.remove(&id) else { return };
+        match open.route {
+            Route::Pipe(pipe) => {
+                let Some([to_server, to_client]) = texts else { return };
+                let Some(head) = self.head(context) else { return };
+                let path = self.sessions.tree(open.tree).map(|t| t.path.clone()).filter(|p| !p.is_empty());
+                let account = self.sessions.account(open.session.or(context.session));
+                let kept = [to_server.len() as u64, to_client.len() as u64];
+                let row = PipeStream {
+                    head: head.at(pipe.began),
+                    path,
+                    name: open.file.name,
+                    duration: between(pipe.began, pipe.last).unwrap_or(0.0),
+                    orig_bytes: pipe.bytes[0],
+                    resp_bytes: pipe.bytes[1],
+                    orig_text: text(&to_server),
+                    resp_text: text(&to_client),
+                    truncated: kept != pipe.bytes,
+                    account,
+                };
+                self.tell(Event::PipeStream(Box::new(row)));
+            }
+            Route::Object | Route::Unclear => {
+                self.form(context, what);
+                self.drain_objects();
+            }
+        }
+    }
+
+    /// Counts something odd.
+    pub(super) fn odd(&mut self, name: &'static str, bytes: u64) {
+        let count = self.totals.odd.entry(name).or_default();
+        count.0 += 1;
+        count.1 = count.1.saturating_add(bytes);
+    }
+
+    /// Bytes of a READ or WRITE: whether they are a pipe's.
+    fn data(&mut self, context: &Context, id: OpenId, action: Action, bytes: &[u8]) -> bool {
+        let Some(open) = self.opens.get_mut(&id) else { return false };
+        match open.route {
+            Route::Object => return false,
+            Route::Unclear if !looks_like_rpc(bytes) => {
+                open.route = Route::Object;
+                return false;
+            }
+            Route::Unclear | Route::Pipe(_) => {}
+        }
+        self.pipe(context, id, way_of(action), bytes);
+        true
+    }
+
+    fn is_pipe(&self, id: OpenId) -> bool {
+        matches!(self.opens.get(&id), Some(Open { route: Route::Pipe(_), .. }))
+    }
+
+    fn tree_connected(&mut self, context: &Context, what: &What<'_>) {
+        let What::TreeConnected { path, kind, service, file_system } = what else { return };
+        if let Some(id) = context.tree {
+            self.sessions.add_tree(id, Tree { path: path.clone(), kind: *kind });
+        }
+        let Some(head) = self.head(context) else { return };
+        let share_type = match kind {
+            TreeKind::Disk => "DISK",
+            TreeKind::Pipe => "PIPE",
+            TreeKind::Print => "PRINT",
+            TreeKind::Unknown => "UNKNOWN",
+        };
+        let account = self.sessions.account(context.session);
+        self.tell(Event::SmbMapping(Box::new(SmbMapping {
+            head,
+            path: Some(path.clone()).filter(|p| !p.is_empty()),
+            service: service.clone(),
+            native_file_system: file_system.clone(),
+            share_type,
+            account,
+        })));
+    }
+
+    fn listed(&mut self, context: &Context, open: Option<OpenId>, entries: &[(String, u64, u32, u64)]) {
+        let Some(head) = self.head(context) else { return };
+        let path = self.sessions.tree(context.tree).map(|t| t.path.clone()).filter(|p| !p.is_empty());
+        let directory = open.and_then(|o| self.opens.get(&o)).and_then(|o| o.file.name.clone());
+        let account = self.sessions.account(context.session);
+        let shown = entries.iter().take(ENTRIES_MAX);
+        let shown = shown.map(|(name, size, attributes, at)| DirEntry::new(name.clone(), *size, *attributes, *at)).collect();
+        let left_out = entries.len().saturating_sub(ENTRIES_MAX) as u64;
+        self.tell(Event::DirList(Box::new(DirList { head, path, directory, entries: shown, left_out, account })));
+    }
+
+    fn token(&mut self, context: &Context, way: Way, token: &[u8], status: Option<u32>) {
+        let Some(session) = context.session else { return };
+        let head = self.head(context);
+        let told = self.sessions.token(session, way, token, status, head);
+        if let Some(server) = self.ends.of(context.connection).map(|n| n.server.ip)
+            && let Some(pairs) = self.sessions.session(session).logon.ntlm.as_ref().and_then(|n| n.server.as_ref())
+            && way == Way::ToClient
+        {
+            self.names.learn_ntlm(server, pairs, context.at.time);
+        }
+        told.into_iter().for_each(|e| self.tell(e));
+    }
+}
+
+fn way_of(action: Action) -> Way {
+    match action {
+        Action::Read => Way::ToClient,
+        Action::Write => Way::ToServer,
+    }
+}
+
+impl Listener for Findings<'_> {
+    fn smb(&mut self, context: &Context, what: &What<'_>) {
+        match what {
+            What::Data { open, action, bytes, offset, .. } => {
+                if !self.data(context, *open, *action, bytes) {
+                    self.form(context, what);
+                    let to = offset.saturating_add(bytes.len() as u64);
+                    let found = self.conflicts.data(Of { open: *open, action: *action, from: *offset, to });
+                    self.in_conflict(&found);
+                }
+            }
+            What::Opened { open, file } => self.opened(context, *open, file),
+            What::Pipe { open, way, bytes } => self.pipe(context, *open, *way, bytes),
+            What::DataLost { open, action, .. } if self.is_pipe(*open) => self.pipe_lost(context, *open, *action),
+            What::DataLost { open, .. }
+            | What::ReadAsked { open, .. }
+            | What::ReadDone { open, .. }
+            | What::WriteDone { open, .. }
+            | What::Size { open, .. }
+            | What::ServerCopy { open, .. } => {
+                if !self.is_pipe(*open) {
+                    self.form(context, what);
+                }
+            }
+            What::Renamed { open, to } => {
+                let before = self.opens.get(open).and_then(|o| o.file.name.clone());
+                if let Some(open) = self.opens.get_mut(open) {
+                    open.file.name = Some(to.clone());
+                }
+                self.tell_file(context, *open, SmbAction::FileRename, before);
+                self.form(context, what);
+            }
+            What::Deleted { open, .. } => {
+                if let Some(open) = open {
+                    self.tell_file(context, *open, SmbAction::FileDelete, None);
+                }
+                self.form(context, what);
+            }
+            What::Closed { open, .. } => self.closed(context, *open, what),
+            What::Token { way, token, status } => self.token(context, *way, token, *status),
+            What::PlainSetUp { user, domain, .. } => {
+                if let Some(session) = context.session {
+                    self.sessions.session(session).logon.plain(user, domain);
+                }
+            }
+            What::SessionOpened { guest } => {
+                if let Some(session) = context.session {
+                    let told = self.sessions.opened(session, *guest);
+                    told.into_iter().for_each(|e| self.tell(e));
+                }
+            }
+            What::TreeConnected { .. } => self.tree_connected(context, what),
+            What::Listed { open, entries } => self.listed(context, *open, entries),
+            What::Sealed { bytes, .. } => {
+                self.totals.sealed.0 += 1;
+                self.totals.sealed.1 += bytes;
+                self.form(context, what);
+            }
+            What::Odd { name, bytes } => self.odd(name, *bytes),
+            What::Negotiated { .. }
+            | What::SessionClosed
+            | What::TreeDisconnected
+            | What::OpenFailed { .. }
+            | What::Command { .. } => {}
+        }
+    }
+
+    fn session_key(&mut self, context: &Context, session: u64) -> Option<SessionKeys> {
+        let known = context.session.map(|id| self.sessions.session(id));
+        self.keys.of_smb(session, known.as_deref())
+    }
+}

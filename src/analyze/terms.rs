@@ -1,0 +1,90 @@
+//! What an analysis is asked for, and what it gives.
+
+use crate::cut::CutError;
+use crate::events::{Event, EventTypes};
+use crate::identity::secrets::Secrets;
+use crate::objects::collector::ObjectOptions;
+use crate::objects::error::StoreError;
+use crate::objects::object::Who;
+use crate::objects::transfer::Transfer;
+use crate::pcap::reader::{OpenError, ReadError};
+use std::collections::BTreeMap;
+
+/// What is wanted.
+#[derive(Default)]
+pub struct Options {
+    /// Objects, and how; `None` where none are.
+    pub objects: Option<ObjectOptions>,
+    /// Events; `None` where none are.
+    pub events: Option<EventTypes>,
+    /// Secrets that open what is encrypted.
+    pub secrets: Secrets,
+    /// Whether passwords in the arguments of calls are shown.
+    pub reveal_passwords: bool,
+}
+
+/// One thing found.
+#[derive(Debug)]
+pub enum Told {
+    /// An event.
+    Event(Box<Event>),
+    /// An object.
+    Object(Box<Found>),
+}
+
+/// An object with whose it is.
+#[derive(Debug)]
+pub struct Found {
+    /// What was moved.
+    pub transfer: Transfer,
+    /// By whom, from where to where.
+    pub who: Who,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Progress {
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes of the files, or of the selection, that are done, where that is known.
+    pub done: u64,
+    /// Of how many.
+    pub of: Option<u64>,
+}
+
+/// What it all came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Packets read.
+    pub packets: u64,
+    /// Connections of TCP, UDP and ICMP.
+    pub connections: u64,
+    /// Those that carried SMB.
+    pub smb_connections: u64,
+    /// Encrypted SMB messages that were not opened: how many, and their bytes.
+    pub sealed: (u64, u64),
+    /// What was odd, or hit a limit: how often, and the bytes concerned, by name.
+    pub odd: BTreeMap<&'static str, (u64, u64)>,
+    /// What files could not give: said once each.
+    pub warnings: Vec<String>,
+}
+
+/// What our machine, or the request, did wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzeError {
+    /// A file cannot be opened or is no capture.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A selection cannot be read.
+    #[error(transparent)]
+    Cut(#[from] CutError),
+    /// Contents cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whoever listens stopped it.
+    #[error("stopped")]
+    Stopped,
+}
