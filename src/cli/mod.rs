@@ -1,9 +1,12 @@
 //! The commands: one file a subcommand, no logic of their own.
 
 mod cut;
+mod events;
 mod flows;
 mod import;
+mod objects;
 mod output;
+mod packets;
 mod pin;
 mod pins;
 mod record;
@@ -42,6 +45,10 @@ enum Command {
     Cut(cut::Args),
     /// List the flows of a selection
     Flows(flows::Args),
+    /// List the files that moved over SMB, whole or honestly marked, and write them out
+    Objects(objects::Args),
+    /// List what happened, as Zeek names it: connections, logons, remote calls, files
+    Events(events::Args),
     /// Keep a window from being dropped
     Pin(pin::Args),
     /// List the pins: what each keeps
@@ -76,6 +83,8 @@ pub fn main() -> ExitCode {
         Command::Rings(args) => rings::run(args),
         Command::Cut(args) => cut::run(args),
         Command::Flows(args) => flows::run(args),
+        Command::Objects(args) => objects::run(args),
+        Command::Events(args) => events::run(args),
         Command::Pin(args) => pin::run(args),
         Command::Pins(args) => pins::run(args),
         Command::Unpin(args) => unpin::run(args),
