@@ -133,6 +133,8 @@ pub(super) struct Facts {
     /// The last packet that counts for the duration: none after both ends have closed.
     pub last: Timestamp,
     pub missed_bytes: u64,
+    /// Payload went on after a reset, which so was none.
+    pub goes_on: bool,
 }
 
 impl Facts {
@@ -201,6 +203,7 @@ impl Facts {
         // What it takes of the sequence space: of a reset's payload nothing.
         let length = u32::from(flags.syn()) + u32::from(flags.fin()) + if flags.rst() { 0 } else { s.length as u32 };
         let after = s.sequence.wrapping_add(length);
+        self.goes_on |= self.is_reset() && s.length > 0 && !flags.rst();
         self.begin(way, s, after);
         let end = self.end(way);
         let relative = end.relative(s.sequence, end.last);
@@ -398,7 +401,11 @@ impl Facts {
     /// Whether both ends have closed, or one has reset.
     pub(super) fn is_over(&self) -> bool {
         let (c, s) = (self.client.state, self.server.state);
-        c == State::Reset || s == State::Reset || c == State::Closed && s == State::Closed
+        self.is_reset() && !self.goes_on || c == State::Closed && s == State::Closed
+    }
+
+    fn is_reset(&self) -> bool {
+        self.client.state == State::Reset || self.server.state == State::Reset
     }
 
     /// Payload bytes of each end: of TCP by sequence numbers.
