@@ -275,7 +275,9 @@ pub(super) fn write_answer(
     if block.command == WRITE_RAW && header_command == WRITE_RAW {
         state.raw = None;
     }
-    let count = match header_command {
+    // In a chain the header names the first command only.
+    let command = if block.command == WRITE_ANDX { WRITE_ANDX } else { header_command };
+    let count = match command {
         _ if failed(status) && block.word_count() == 0 => 0,
         WRITE_ANDX => u64::from(w.u16(8).unwrap_or(0)) << 16 | u64::from(w.u16(4).unwrap_or(0)),
         WRITE_MPX => {
