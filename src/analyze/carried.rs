@@ -1,5 +1,6 @@
 //! What a connection carries, told by its first bytes; the port only says where it is worth looking.
 
+use super::tokens::{self, Tokens};
 use crate::events::dns_stream::DnsStream;
 use crate::flow::{Connection, Interest, Way};
 use crate::identity::kerberos_stream::KerberosStream;
@@ -21,6 +22,8 @@ pub(super) enum Carried {
     Kerberos(Box<[KerberosStream; 2]>),
     /// DNS over TCP, both ways.
     Dns(Box<[DnsStream; 2]>),
+    /// Something in which logons with NTLM are looked for.
+    Tokens(Box<Tokens>),
     /// Nothing that is read.
     Other,
 }
@@ -32,6 +35,7 @@ pub(super) enum Kind {
     Rpc,
     Kerberos,
     Dns,
+    Tokens,
     Other,
     Unclear,
 }
@@ -45,7 +49,8 @@ impl Carried {
     pub(super) fn interest(&self) -> Interest {
         match self {
             Carried::Unclear(_) => Interest::Undecided,
-            Carried::Other => Interest::Unwanted,
+            Carried::Tokens(tokens) if tokens.goes_on() => Interest::Undecided,
+            Carried::Tokens(_) | Carried::Other => Interest::Unwanted,
             _ => Interest::Wanted,
         }
     }
@@ -57,7 +62,7 @@ impl Carried {
             Carried::Rpc(_) => Some("dce_rpc"),
             Carried::Kerberos(_) => Some("krb_tcp"),
             Carried::Dns(_) => Some("dns"),
-            Carried::Unclear(_) | Carried::Other => None,
+            Carried::Unclear(_) | Carried::Tokens(_) | Carried::Other => None,
         }
     }
 }
@@ -83,7 +88,11 @@ pub(super) fn recognize(connection: &Connection, way: Way, bytes: &[u8], looked:
             }
             // A few bytes may be the beginning of anything; a server may greet before the client asks.
             let is_short = looked + (bytes.len() as u64) < 16;
-            return if is_short && way == Way::ToServer { Kind::Unclear } else { Kind::Other };
+            return match () {
+                () if is_short && way == Way::ToServer => Kind::Unclear,
+                () if tokens::is_usual(port) => Kind::Tokens,
+                () => Kind::Other,
+            };
         }
     }
     if looks_like_rpc(bytes) { Kind::Rpc } else { Kind::Unclear }

@@ -161,6 +161,7 @@ impl Joiner<'_> {
         let carried = match kind {
             Kind::Unclear => return,
             Kind::Other => Carried::Other,
+            Kind::Tokens => Carried::Tokens(Box::default()),
             Kind::Smb => Carried::Smb,
             Kind::Rpc => Carried::Rpc(Box::new(association(&self.findings.keys, self.findings.reveal_passwords))),
             Kind::Kerberos => {
@@ -324,6 +325,10 @@ impl Handler for Joiner<'_> {
                     self.dns_message(connection, &message, chunk.at);
                 }
             }
+            Carried::Tokens(tokens) => {
+                let found = tokens.push(way, chunk.bytes, || head_of(connection).at(chunk.at.time));
+                found.into_iter().for_each(|row| self.findings.tell(Event::Ntlm(Box::new(row))));
+            }
             Carried::Unclear(_) | Carried::Other => {}
         }
     }
@@ -338,7 +343,7 @@ impl Handler for Joiner<'_> {
             Carried::Rpc(_) => self.rpc(connection, |a, out| a.lost(way, at, out)),
             Carried::Kerberos(streams) => streams[side(way)].lost(),
             Carried::Dns(streams) => streams[side(way)].lost(),
-            Carried::Unclear(_) | Carried::Other => {}
+            Carried::Unclear(_) | Carried::Tokens(_) | Carried::Other => {}
         }
     }
 

@@ -17,6 +17,7 @@ mod sessions;
 mod smb_events;
 mod sources;
 mod terms;
+mod tokens;
 
 pub use joiner::Analysis;
 pub use ring::analyze_ring;
