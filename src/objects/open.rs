@@ -15,6 +15,10 @@ use crate::smb::event::{Action, OpenId, Opened, SessionId, TreeId};
 /// FILE_READ_DATA, FILE_WRITE_DATA, FILE_APPEND_DATA, MAXIMUM_ALLOWED, GENERIC_ALL, GENERIC_WRITE, GENERIC_READ: [MS-SMB2] 2.2.13.1.1.
 const DATA_ACCESS: u32 = 0x0000_0001 | 0x0000_0002 | 0x0000_0004 | 0x0200_0000 | 0x1000_0000 | 0x4000_0000 | 0x8000_0000;
 
+/// Of those the ones that read, and the ones that may write.
+const READ_ACCESS: u32 = 0x0000_0001 | 0x8000_0000;
+const WRITE_ACCESS: u32 = DATA_ACCESS & !READ_ACCESS;
+
 /// FILE_OPENED: of the four CreateActions of a success the one that leaves the content as it is, [MS-SMB2] 2.2.14.
 const FILE_OPENED: u32 = 1;
 
@@ -158,10 +162,19 @@ impl Open {
         !self.file.directory && (emptied && data || self.writing.size.was_set())
     }
 
+    /// Whether a file that was there was opened to read its data and nothing else. Of an empty one clients then ask for no byte.
+    fn opened_to_read(&self) -> bool {
+        let reads = |access: u32| access & READ_ACCESS != 0 && access & WRITE_ACCESS == 0;
+        self.file.create_action == Some(FILE_OPENED) && self.file.access.is_some_and(reads)
+    }
+
     /// Ends it: hands what was read and written to be finished.
     pub(super) fn end(mut self, tools: &mut Tools<'_>, ending: Ending) -> Result<(), StoreError> {
         if self.file.directory {
             return self.discard(tools);
+        }
+        if ending.success && self.opened_to_read() {
+            self.reading.may_be_empty();
         }
         let read_size = self.reading.end(tools)?;
         self.hand_over_reads(tools, ending, read_size)?;

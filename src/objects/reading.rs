@@ -224,6 +224,11 @@ impl Reading {
         }
     }
 
+    /// If its size is 0, all of it was read.
+    pub(super) fn may_be_empty(&mut self) {
+        self.empty = true;
+    }
+
     /// The open ends: what was asked for and never answered was lost.
     pub(super) fn end(&mut self, tools: &mut Tools<'_>) -> Result<Option<(u64, SizeSource)>, StoreError> {
         for (_, (offset, length)) in std::mem::take(&mut self.pending) {
