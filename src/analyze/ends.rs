@@ -2,6 +2,8 @@
 
 use crate::events::Head;
 use crate::flow::{Connection, ConnectionId, End};
+use crate::time::Timestamp;
+use crate::wire::FlowKey;
 use std::collections::{HashMap, VecDeque};
 
 /// Connections that are remembered after their end, because a file may be closed over another one of its session.
@@ -14,13 +16,17 @@ pub(super) struct Named {
     pub community_id: Option<String>,
     pub client: End,
     pub server: End,
+    pub key: FlowKey,
+    /// Until when a session or tree was last set up over it.
+    pub set_up: Timestamp,
 }
 
 impl Named {
     pub(super) fn of(connection: &Connection) -> Named {
         let (client, server) = (connection.client, connection.server);
         let head = Head { ts: connection.first.time, uid: connection.uid(), orig: client, resp: server };
-        Named { head, community_id: connection.community_id(), client, server }
+        let (community_id, key) = (connection.community_id(), connection.key);
+        Named { head, community_id, client, server, key, set_up: connection.first.time }
     }
 }
 
@@ -41,6 +47,13 @@ impl Ends {
             if let Some(oldest) = self.order.pop_front() {
                 self.all.remove(&oldest);
             }
+        }
+    }
+
+    /// A session or tree was set up over it.
+    pub(super) fn set_up(&mut self, id: ConnectionId, at: Timestamp) {
+        if let Some(named) = self.all.get_mut(&id) {
+            named.set_up = named.set_up.max(at);
         }
     }
 

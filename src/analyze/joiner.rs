@@ -5,6 +5,7 @@ use super::keys::KeyRing;
 use super::pipes::association;
 use super::rpc_events::{Over, RpcLogon, events};
 use super::smb_events::Findings;
+use super::stretches::OpenStretches;
 use super::terms::{AnalyzeError, Options, Told, Totals};
 use crate::events::conn::Conn;
 use crate::events::dhcp_message::DhcpMessage;
@@ -96,6 +97,7 @@ impl<'o> Analysis<'o> {
         let wants_conn = options.events.is_some();
         let mut findings = Findings::new(keys, options.reveal_passwords, options.events, objects, out);
         findings.totals.warnings = warnings;
+        findings.stretches = options.stretches.then(OpenStretches::default);
         Ok(Analysis {
             flows: Flows::new(Limits::default()),
             joiner: Joiner {

@@ -9,6 +9,7 @@ mod ends;
 mod found;
 mod joiner;
 mod keys;
+pub mod packets_out;
 mod pipes;
 pub mod ring;
 mod rpc_events;
@@ -16,6 +17,7 @@ mod seal;
 mod sessions;
 mod smb_events;
 mod sources;
+mod stretches;
 mod terms;
 mod tokens;
 

@@ -67,16 +67,16 @@ fn kerberos_of(host: IpAddr) -> Expr {
 /// Packets between two reports of progress.
 const PROGRESS_PACKETS: u64 = 4096;
 
-/// Reads a plan's packets into an analysis.
+/// Reads a plan's packets into an analysis; gives the names of the interfaces.
 pub fn analyze_ring(
     data: &DataDir,
     plan: &Plan,
     analysis: &mut Analysis<'_>,
     progress: &mut dyn FnMut(&Progress),
-) -> Result<(), AnalyzeError> {
+) -> Result<Vec<String>, AnalyzeError> {
     let (mut number, mut failed) = (0, None);
     let mut done = 0;
-    visit(data, &plan.wide, |visited| {
+    let (_, names) = visit(data, &plan.wide, |visited| {
         number += 1;
         let packet = visited.packet;
         done += packet.data.len() as u64;
@@ -94,7 +94,7 @@ pub fn analyze_ring(
         }
     })?;
     progress(&Progress { packets: number, done, of: None });
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(names), Err)
 }
 
 /// Whether something that lasted from one time to another is of a window.

@@ -6,6 +6,7 @@ use super::keys::KeyRing;
 use super::pipes::{Pipe, association, text};
 use super::rpc_events::{Over, events};
 use super::sessions::{Sessions, Tree};
+use super::stretches::OpenStretches;
 use super::terms::{Found, Told, Totals};
 use crate::events::dir_list::{DirEntry, DirList};
 use crate::events::head::between;
@@ -62,6 +63,8 @@ pub(super) struct Findings<'o> {
     pub failed: Option<StoreError>,
     pub out: &'o mut dyn FnMut(Told),
     pub conflicts: Conflicts,
+    /// Where the packets of objects are, where that is wanted.
+    pub stretches: Option<OpenStretches>,
     opens: HashMap<OpenId, Open>,
     /// Kept to be used again.
     calls: Vec<RpcEvent>,
@@ -87,6 +90,7 @@ impl<'o> Findings<'o> {
             failed: None,
             out,
             conflicts: Conflicts::default(),
+            stretches: None,
             opens: HashMap::new(),
             calls: Vec::new(),
         }
@@ -119,7 +123,8 @@ impl<'o> Findings<'o> {
             {
                 (self.out)(Told::Event(Box::new(Event::Files(Box::new(files)))));
             }
-            (self.out)(Told::Object(Box::new(Found { transfer, who })));
+            let stretches = self.stretches.as_ref().map(|s| s.of(transfer.open)).unwrap_or_default();
+            (self.out)(Told::Object(Box::new(Found { transfer, who, stretches })));
         }
     }
 
@@ -130,6 +135,23 @@ impl<'o> Findings<'o> {
             && let Err(e) = objects.take(context, what)
         {
             self.failed = Some(e);
+        }
+    }
+
+    /// Where the packets of an open are.
+    fn stretch(&mut self, context: &Context, what: &What<'_>) {
+        let Some(stretches) = &mut self.stretches else { return };
+        let (connection, at) = (context.connection, context.at.time);
+        match what {
+            What::Opened { open, .. }
+            | What::Data { open, .. }
+            | What::ReadAsked { open, .. }
+            | What::ReadDone { open, .. }
+            | What::WriteDone { open, .. }
+            | What::Size { open, .. } => stretches.came(*open, connection, at, &self.ends),
+            What::Command { asked, .. } => stretches.asked(*asked),
+            What::Closed { open, .. } => stretches.close(*open, at, &self.ends),
+            _ => {}
         }
     }
 
@@ -312,6 +334,7 @@ impl<'o> Findings<'o> {
     }
 
     fn tree_connected(&mut self, context: &Context, what: &What<'_>) {
+        self.ends.set_up(context.connection, context.at.time);
         let What::TreeConnected { path, kind, service, file_system } = what else { return };
         if let Some(id) = context.tree {
             self.sessions.add_tree(id, Tree { path: path.clone(), kind: *kind });
@@ -368,6 +391,9 @@ fn way_of(action: Action) -> Way {
 
 impl Listener for Findings<'_> {
     fn smb(&mut self, context: &Context, what: &What<'_>) {
+        if self.stretches.is_some() {
+            self.stretch(context, what);
+        }
         match what {
             What::Data { open, action, bytes, offset, .. } => {
                 if !self.data(context, *open, *action, bytes) {
@@ -412,6 +438,7 @@ impl Listener for Findings<'_> {
                 }
             }
             What::SessionOpened { guest } => {
+                self.ends.set_up(context.connection, context.at.time);
                 if let Some(session) = context.session {
                     let told = self.sessions.opened(session, *guest);
                     told.into_iter().for_each(|e| self.tell(e));

@@ -8,6 +8,8 @@ use crate::objects::error::StoreError;
 use crate::objects::object::Who;
 use crate::objects::transfer::Transfer;
 use crate::pcap::reader::{OpenError, ReadError};
+use crate::time::Window;
+use crate::wire::FlowKey;
 use std::collections::BTreeMap;
 
 /// What is wanted.
@@ -19,6 +21,8 @@ pub struct Options {
     pub events: Option<EventTypes>,
     /// Secrets that open what is encrypted.
     pub secrets: Secrets,
+    /// Whether it is told where the packets of objects are.
+    pub stretches: bool,
     /// Whether passwords in the arguments of calls are shown.
     pub reveal_passwords: bool,
 }
@@ -39,6 +43,8 @@ pub struct Found {
     pub transfer: Transfer,
     /// By whom, from where to where.
     pub who: Who,
+    /// Where its packets and its session's set-up are, where that was asked for: stretches of connections.
+    pub stretches: Vec<(FlowKey, Window)>,
 }
 
 /// How far it is.
@@ -84,7 +90,7 @@ pub enum AnalyzeError {
     /// Contents cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Whoever listens stopped it.
-    #[error("stopped")]
-    Stopped,
+    /// What is written cannot be.
+    #[error("packets cannot be written")]
+    Write(#[source] std::io::Error),
 }

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let types = args.types.unwrap_or_default();
     let options = Options { events: Some(types), secrets, reveal_passwords: args.reveal_passwords, ..Options::default() };
     let analysis = Analysis::new(options, &mut take).map_err(|e| failure(&e))?;
-    let totals = input.read(analysis)?;
+    let (totals, _) = input.read(analysis)?;
     let flushed = out.flush();
     drop(out);
     match broken.or(flushed.err()) {

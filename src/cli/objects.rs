@@ -1,7 +1,9 @@
 //! `taploop objects`.
 
-use super::output::{Failure, NOT_WHOLE, chain, print_line, print_table, say};
-use super::packets::{PacketsArgs, failure};
+use super::output::{Failure, NOT_WHOLE, chain, counted, print_line, print_table, say};
+use super::packets::{Input, PacketsArgs, failure};
+use super::target::{Target, is_same_file, lies_in};
+use crate::analyze::packets_out::Stretches;
 use crate::analyze::ring::is_within;
 use crate::analyze::{Analysis, Found, Options, Told};
 use crate::objects::collector::ObjectOptions;
@@ -14,7 +16,7 @@ use crate::objects::transfer::{Transfer, amount};
 use crate::select::Size;
 use crate::time::Window;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Objects that people get to see.
 const OBJECTS_TOLD: usize = 100_000;
@@ -23,7 +25,7 @@ const OBJECTS_TOLD: usize = 100_000;
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    packets: PacketsArgs,
+    input: PacketsArgs,
     /// Only files whose name or path this matches, * and ? standing for any characters, whatever their case; may be repeated: any of them
     #[arg(long, value_name = "GLOB", help_heading = "Objects")]
     name: Vec<String>,
@@ -36,6 +38,9 @@ pub(super) struct Args {
     /// A folder to write the contents and a manifest.json into
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     export_dir: Option<PathBuf>,
+    /// Where the packets that carried these objects go, with the set-up of their sessions, as pcapng
+    #[arg(long, value_name = "OUT.pcapng", help_heading = "Output")]
+    packets: Option<PathBuf>,
     /// Further hashes of the contents, separated by commas
     #[arg(long, value_name = "md5,sha1", value_delimiter = ',', help_heading = "Output")]
     hash: Vec<HashName>,
@@ -55,8 +60,10 @@ enum HashName {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    let secrets = args.packets.secrets()?;
-    let input = args.packets.open()?;
+    let secrets = args.input.secrets()?;
+    let input = args.input.open()?;
+    // Before the work: a place that cannot be written is told at once.
+    let mut target = args.packets.as_deref().map(|path| target_of(path, &input)).transpose()?;
     let window = input.window();
     let mut export = args.export_dir.as_deref().map(Export::new).transpose().map_err(|e| store_failure(&e))?;
     // Contents form inside the export's folder, on its file system.
@@ -75,10 +82,12 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             window,
         }),
         secrets,
+        stretches: target.is_some(),
         ..Options::default()
     };
     let mut out = BufWriter::new(io::stdout().lock());
     let (mut count, mut partial, mut broken, mut failed, mut rows) = (0_u64, 0_u64, None, None, Vec::new());
+    let mut stretches = Stretches::default();
     let mut take = |told: Told| {
         let Told::Object(found) = told else { return };
         if broken.is_some() || failed.is_some() || !args.wants(&found, window) {
@@ -86,6 +95,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         }
         count += 1;
         partial += u64::from(!found.transfer.complete);
+        stretches.add(&found);
         let object = Object::new(&found.transfer, &found.who);
         if let Some(export) = &mut export
             && let Err(e) = export.add(&found.transfer, &object)
@@ -100,7 +110,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         }
     };
     let analysis = Analysis::new(options, &mut take).map_err(|e| failure(&e))?;
-    let totals = input.read(analysis)?;
+    let (totals, names) = input.read(analysis)?;
     let flushed = out.flush();
     drop(out);
     if let Some(e) = failed {
@@ -120,10 +130,28 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         let manifest = export.end().map_err(|e| store_failure(&e))?;
         print_line(&format!("taploop: {count} objects, {partial} of them incomplete: {}", manifest.display()));
     }
+    if let Some(mut target) = target.take() {
+        let packets = input.write_packets(&names, &stretches, target.writer())?;
+        target.finish()?;
+        say(&format!("{} of these objects written", counted(packets, "packet")));
+    }
     if count as usize > rows.len() && !args.json {
         say(&format!("{} more: --json lists them", count as usize - rows.len()));
     }
     Ok(input.verdict(&totals, count > 0, "no object matches"))
+}
+
+/// The file for packets, which is none of those that are read.
+fn target_of(path: &Path, input: &Input) -> Result<Target, Failure> {
+    let is_read = match input {
+        Input::Files(files) => files.iter().any(|file| is_same_file(file, path) || file == Path::new("-")),
+        Input::Ring(data, _) => lies_in(path, data.path()),
+    };
+    if is_read {
+        let text = "--packets reads what was read once more: give files, not standard input, and another file to write to";
+        return Err(Failure::request(text));
+    }
+    Target::open(path)
 }
 
 fn store_failure(e: &StoreError) -> Failure {

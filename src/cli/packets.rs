@@ -2,6 +2,7 @@
 
 use super::output::{Failure, NOT_WHOLE, chain, counted, say, size};
 use super::selection::verdict;
+use crate::analyze::packets_out::{Stretches, write_of_files, write_of_ring};
 use crate::analyze::ring::{Plan, analyze_ring, plan};
 use crate::analyze::{Analysis, AnalyzeError, Progress, Totals, analyze_files};
 use crate::identity::secrets::Secrets;
@@ -10,7 +11,7 @@ use crate::ring::data::DataDir;
 use crate::select::Request;
 use crate::time::{Timestamp, Window};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -67,8 +68,8 @@ impl Input {
         }
     }
 
-    /// Reads all packets into an analysis, and tells what it all came to.
-    pub(super) fn read(&self, mut analysis: Analysis<'_>) -> Result<Totals, Failure> {
+    /// Reads all packets into an analysis; gives what it all came to, and the names of a ring's interfaces.
+    pub(super) fn read(&self, mut analysis: Analysis<'_>) -> Result<(Totals, Vec<String>), Failure> {
         let bar = if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
         let mut styled = false;
         let mut progress = |p: &Progress| {
@@ -85,12 +86,21 @@ impl Input {
             bar.set_message(counted(p.packets, "packet"));
         };
         let read = match self {
-            Input::Files(files) => analyze_files(files, &mut analysis, &mut progress),
+            Input::Files(files) => analyze_files(files, &mut analysis, &mut progress).map(|()| Vec::new()),
             Input::Ring(data, plan) => analyze_ring(data, plan, &mut analysis, &mut progress),
         };
         bar.finish_and_clear();
-        read.map_err(|e| failure(&e))?;
-        analysis.end().map_err(|e| failure(&e))
+        let names = read.map_err(|e| failure(&e))?;
+        Ok((analysis.end().map_err(|e| failure(&e))?, names))
+    }
+
+    /// Writes the packets of stretches; says how many there are. `names` are those that [`Input::read`] gave.
+    pub(super) fn write_packets(&self, names: &[String], stretches: &Stretches, out: &mut dyn Write) -> Result<u64, Failure> {
+        let written = match self {
+            Input::Files(files) => write_of_files(files, stretches, out),
+            Input::Ring(data, plan) => write_of_ring(data, plan, names, stretches, out),
+        };
+        written.map_err(|e| failure(&e))
     }
 
     /// Says what speaks against a status of 0, and gives the status.
