@@ -34,6 +34,9 @@ for part in "$@"; do
         need iproute2 program ip -- "tests record links between network namespaces that they make"
         need e2fsprogs program mkfs.ext4 -- "tests fill a small disk of their own"
         need mount program losetup -- "mounts it"
+        need samba program smbd -- "a real server, out of whose traffic tests take files"
+        need samba-common-bin program smbpasswd -- "gives it accounts"
+        need smbclient program smbclient -- "its client"
         ;;
     check)
         need python3 program python3 -- "checks that the captures are what their scripts make"
@@ -42,6 +45,15 @@ for part in "$@"; do
         need tcpdump program tcpdump -- "a peer to measure beside"
         need wireshark-common program editcap -- "editcap and dumpcap, peers to measure beside"
         need time test -x /usr/bin/time -- "measures peak memory"
+        ;;
+    objects)
+        need tshark program tshark -- "a peer to measure beside"
+        need openssl program openssl -- "a peer to measure beside"
+        need samba program smbd -- "a real server, whose traffic is measured"
+        need samba-common-bin program smbpasswd -- "gives it an account"
+        need smbclient program smbclient -- "its client"
+        need iproute2 program ip -- "makes the network namespaces that they run in"
+        need ethtool program ethtool -- "turns offloads off, or packets are merged on the way"
         ;;
     stenographer)
         need stenographer program stenotype -- "a peer to measure beside"

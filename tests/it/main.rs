@@ -10,6 +10,7 @@ mod make;
 mod net;
 mod plain;
 mod scan;
+mod smbd;
 mod support;
 
 mod cli;
@@ -29,4 +30,5 @@ mod record_disk;
 mod record_faults;
 mod record_follow;
 mod record_requests;
+mod samba;
 mod spoilt;

@@ -139,6 +139,13 @@ impl Link {
         c
     }
 
+    /// The same at the other end.
+    pub(crate) fn command_there(&self, program: &str) -> Command {
+        let mut c = Command::new("ip");
+        c.args(["netns", "exec", &self.far, program]);
+        c
+    }
+
     /// `taploop record`, with what it says in a file.
     pub(crate) fn record_command(&self, data: &Data, flags: &[&str]) -> Command {
         let mut c = self.command(env!("CARGO_BIN_EXE_taploop"));
