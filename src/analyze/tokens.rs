@@ -63,5 +63,5 @@ impl Tokens {
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|w| w == what)
+    memchr::memmem::find(bytes, what)
 }

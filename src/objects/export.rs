@@ -73,7 +73,7 @@ impl Export {
             wanted.push_str(PARTIAL);
         }
         let temporary_path = match &transfer.content.stored {
-            Some(stored) => brought(&self.folder, stored, &transfer.content.seen)?,
+            Some(stored) => brought(&self.folder, self.entries, stored, &transfer.content.seen)?,
             None => temporary(&self.folder, "object")?.0,
         };
         let named = self.give_name(&temporary_path, &wanted);
@@ -157,20 +157,15 @@ fn temporary(folder: &Path, what: &str) -> Result<(PathBuf, File), StoreError> {
 }
 
 /// A stored content under a temporary name in the folder: linked where nothing else links to it and the file system is the same, else copied, so
-/// that no two exported files are one.
-fn brought(folder: &Path, stored: &Path, seen: &[(u64, u64)]) -> Result<PathBuf, StoreError> {
+/// that no two exported files are one. A link is made at once: files that are made and replaced cost ext4 a search for each later one.
+fn brought(folder: &Path, number: u64, stored: &Path, seen: &[(u64, u64)]) -> Result<PathBuf, StoreError> {
     use std::os::unix::fs::MetadataExt as _;
-    let (path, file) = temporary(folder, "object")?;
     let unlinked = std::fs::symlink_metadata(stored).is_ok_and(|m| m.is_file() && m.nlink() == 1);
-    if unlinked {
-        let link = path.with_extension("link");
-        if std::fs::hard_link(stored, &link).is_ok() {
-            return match std::fs::rename(&link, &path) {
-                Ok(()) => Ok(path),
-                Err(e) => Err(StoreError::io("rename", &link, e)),
-            };
-        }
+    let link = folder.join(format!(".object-{}-{number}.link", std::process::id()));
+    if unlinked && std::fs::hard_link(stored, &link).is_ok() {
+        return Ok(link);
     }
+    let (path, file) = temporary(folder, "object")?;
     match copy(stored, &file, seen) {
         Ok(()) => Ok(path),
         Err(e) => {

@@ -78,7 +78,7 @@ fn next_candidate(held: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let rest = held.get(at..)?;
         // The magic's last three bytes, five after the prefix began.
-        let found = rest.get(PREFIX_LEN + 1..)?.windows(3).position(|w| w == b"SMB")?;
+        let found = memchr::memmem::find(rest.get(PREFIX_LEN + 1..)?, b"SMB")?;
         let i = at + found;
         if held.get(i) == Some(&0) && matches!(held.get(i + PREFIX_LEN), Some(0xfc..=0xff)) {
             return Some(i);

@@ -167,8 +167,8 @@ impl Smb {
     pub fn recognize(bytes: &[u8], late_start: bool) -> Recognized {
         let is_magic = |m: &[u8]| matches!(m.first_chunk::<4>(), Some(&MAGIC | &MAGIC_1 | &ENCRYPTED | &COMPRESSED));
         if late_start {
-            let begins = |w: &[u8]| w[0] == 0 && is_magic(&w[PREFIX_LEN..]);
-            let found = bytes.windows(PREFIX_LEN + 4).any(begins);
+            let mut places = memchr::memmem::find_iter(bytes, b"SMB").filter_map(|i| i.checked_sub(PREFIX_LEN + 1));
+            let found = places.any(|i| bytes.get(i) == Some(&0) && is_magic(&bytes[i + PREFIX_LEN..]));
             return if found { Recognized::Yes } else { Recognized::Unclear };
         }
         match prefix(bytes) {
