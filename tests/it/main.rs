@@ -22,6 +22,7 @@ mod formats;
 mod full_disk;
 mod hostile;
 mod live;
+mod objects_ring;
 mod order;
 mod output;
 mod pins;
