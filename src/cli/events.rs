@@ -70,6 +70,14 @@ fn row(event: &Event) -> Vec<String> {
     let value = serde_json::to_value(event).unwrap_or_default();
     let text = |name: &str| match value.get(name) {
         Some(serde_json::Value::String(s)) => s.clone(),
+        Some(v) if name == "account" => {
+            let part = |key: &str| v.get(key).and_then(serde_json::Value::as_str);
+            match (part("domain"), part("user"), part("how")) {
+                (Some(domain), Some(user), _) => format!("{domain}\\{user}"),
+                (None, Some(user), _) => user.to_string(),
+                (_, None, how) => how.unwrap_or("-").to_string(),
+            }
+        }
         Some(v) => v.to_string(),
         None => String::from("-"),
     };
