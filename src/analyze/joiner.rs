@@ -13,6 +13,7 @@ use crate::events::dhcp_pairing::{DhcpConversations, DhcpLimits};
 use crate::events::dns_message::DnsMessage;
 use crate::events::dns_pairing::{DnsConversation, DnsLimits};
 use crate::events::dns_stream::DnsStream;
+use crate::events::event_types::EventType;
 use crate::events::head::interval;
 use crate::events::kerberos_pairing::KerberosConversation;
 use crate::events::{Event, Head};
@@ -38,7 +39,7 @@ struct Link {
     /// Of UDP and TCP: DNS or Kerberos exchanges.
     dns: Option<Box<DnsConversation>>,
     kerberos: Option<Box<KerberosConversation>>,
-    rpc_logon: RpcLogon,
+    rpc_logon: Option<Box<RpcLogon>>,
     rpc_address: Option<String>,
     /// Services, as Zeek names them.
     services: Vec<&'static str>,
@@ -50,7 +51,7 @@ impl Default for Link {
             carried: Carried::Unclear([0; 2]),
             dns: None,
             kerberos: None,
-            rpc_logon: RpcLogon::default(),
+            rpc_logon: None,
             rpc_address: None,
             services: Vec::new(),
         }
@@ -65,6 +66,7 @@ struct Joiner<'o> {
     findings: Findings<'o>,
     wants_bytes: bool,
     wants_conn: bool,
+    wants_dns: bool,
     at: PacketRef,
 }
 
@@ -94,7 +96,8 @@ impl<'o> Analysis<'o> {
         }
         let keys = Arc::new(KeyRing { secrets: options.secrets, keytabs });
         let objects = options.objects.map(Objects::new).transpose()?;
-        let wants_conn = options.events.is_some();
+        let wants = |event_type| options.events.is_some_and(|types| types.contains(event_type));
+        let (wants_conn, wants_dns) = (wants(EventType::Conn), wants(EventType::Dns));
         let mut findings = Findings::new(keys, options.reveal_passwords, options.events, objects, out);
         findings.totals.warnings = warnings;
         findings.stretches = options.stretches.then(OpenStretches::default);
@@ -107,6 +110,7 @@ impl<'o> Analysis<'o> {
                 findings,
                 wants_bytes: true,
                 wants_conn,
+                wants_dns,
                 at: PacketRef::default(),
             },
         })
@@ -201,7 +205,7 @@ impl Joiner<'_> {
         let over = Over { head: &head, pipe: link.rpc_address.as_deref(), account: None };
         let mut rows = Vec::new();
         for one in told {
-            events(one, &over, &mut link.rpc_logon, &self.findings.sessions.tickets, &mut rows);
+            events(one, &over, link.rpc_logon.get_or_insert_default(), &self.findings.sessions.tickets, &mut rows);
         }
         rows.into_iter().for_each(|e| self.findings.tell(e));
     }
@@ -210,16 +214,23 @@ impl Joiner<'_> {
         let Some(link) = self.links.get_mut(&connection.id) else { return };
         let Some(message) = KerberosMessage::parse(bytes) else { return };
         self.findings.sessions.tickets.learn(&message, at.time);
-        let head = head_of(connection);
-        let conversation = link.kerberos.get_or_insert_with(|| Box::new(KerberosConversation::new(head)));
+        let conversation = link.kerberos.get_or_insert_with(|| Box::new(KerberosConversation::new(head_of(connection))));
         let rows = conversation.message(at.time, &message, &self.findings.sessions.tickets);
         rows.into_iter().for_each(|row| self.findings.tell(Event::Kerberos(Box::new(row))));
     }
 
     fn dns_message(&mut self, connection: &Connection, bytes: &[u8], at: PacketRef) {
         let Some(link) = self.links.get_mut(&connection.id) else { return };
+        // Names come from answers, and rows of both.
+        let is_answer = bytes.get(2).is_some_and(|flags| flags & 0x80 != 0);
+        if !self.wants_dns && !is_answer {
+            return;
+        }
         let Some(message) = DnsMessage::parse(bytes) else { return };
         self.findings.names.learn_dns(&message, connection.server.port, at.time);
+        if !self.wants_dns {
+            return;
+        }
         let proto = if connection.protocol == UDP { "udp" } else { "tcp" };
         let conversation =
             link.dns.get_or_insert_with(|| Box::new(DnsConversation::new(head_of(connection), proto, DnsLimits::default())));

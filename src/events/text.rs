@@ -1,6 +1,6 @@
 //! Bytes of the wire as text in a row.
 
-use std::fmt::Write;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// UTF-8 as it is; otherwise ASCII as it is and every other byte as `\xNN`, as Zeek's JSON has it. Trailing nulls are dropped.
 pub fn printable(bytes: &[u8]) -> String {
@@ -14,8 +14,8 @@ pub fn printable(bytes: &[u8]) -> String {
         if b.is_ascii() {
             out.push(char::from(b));
         } else {
-            // Writing to a String does not fail.
-            let _ = write!(out, "\\x{b:02x}");
+            out.push_str("\\x");
+            out.extend([b >> 4, b & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
         }
     }
     out
