@@ -5,6 +5,7 @@
 //! is a failure.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
+mod analysis;
 mod layers;
 mod make;
 mod net;
@@ -22,6 +23,7 @@ mod formats;
 mod full_disk;
 mod hostile;
 mod live;
+mod objects_own;
 mod objects_ring;
 mod order;
 mod output;
