@@ -11,6 +11,7 @@ mod make;
 mod net;
 mod plain;
 mod scan;
+mod segments;
 mod smbd;
 mod support;
 
@@ -28,6 +29,7 @@ mod objects_own;
 mod objects_ring;
 mod order;
 mod output;
+mod packetisation;
 mod pins;
 mod record;
 mod record_disk;
