@@ -3,7 +3,7 @@
 use super::create::file_id_of;
 use super::header::HEADER_LEN;
 use super::pending::Asked;
-use super::state::{Part, State, Tools};
+use super::state::{Part, State, Tools, unanswered};
 use super::tree::of_part;
 use crate::smb::bytes::{u16_at, u64_at};
 use crate::smb::event::{OpenId, SizeFrom, TreeId, What};
@@ -20,8 +20,12 @@ pub(super) fn request(smb: &mut State, part: &Part<'_>, last: &mut Option<OpenId
 }
 
 /// An answer.
-pub(super) fn response(part: &Part<'_>, tree: Option<TreeId>, asked: Option<Asked>, tools: &mut Tools<'_>) {
+pub(super) fn response(smb: &mut State, part: &Part<'_>, tree: Option<TreeId>, asked: Option<Asked>, tools: &mut Tools<'_>) {
     let Some(Asked::Close { open: Some(id), file_id }) = asked else { return };
+    // Their answers came before this one, and were not captured.
+    for write in smb.waiting.take_writes(id) {
+        unanswered(&write, tools);
+    }
     if !part.header.is_success() {
         // The file stays open; one that was never open is told to be gone.
         tools.tell(part.session, tree, &What::Closed { open: id, status: Some(part.header.status), by_close: true });

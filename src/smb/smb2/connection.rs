@@ -153,7 +153,7 @@ impl Smb2 {
             command::TREE_CONNECT => tree::connected(&part, asked, tools),
             command::TREE_DISCONNECT => tree::disconnected(&part, tools),
             command::CREATE => create::response(&part, tree, asked, tools),
-            command::CLOSE => close::response(&part, tree, asked, tools),
+            command::CLOSE => close::response(&mut self.state, &part, tree, asked, tools),
             command::WRITE => write::response(&part, tree, asked, tools),
             command::IOCTL => ioctl::response(&part, tree, asked, tools),
             command::QUERY_INFO => info::query_response(&part, tree, asked, tools),

@@ -140,6 +140,14 @@ impl Waiting {
         })
     }
 
+    /// Takes out the WRITEs of an open, in the order they came.
+    pub(super) fn take_writes(&mut self, of: OpenId) -> Vec<Pending> {
+        let is_its = |p: &Pending| matches!(p.asked, Asked::Write { open, .. } if open == of);
+        let mut ids: Vec<u64> = self.all.iter().filter(|(_, p)| is_its(p)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.iter().filter_map(|id| self.all.remove(id)).collect()
+    }
+
     /// Takes out the request of an answer.
     pub(super) fn take(&mut self, message_id: u64) -> Option<Pending> {
         self.all.remove(&message_id)
