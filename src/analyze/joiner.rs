@@ -30,8 +30,11 @@ use crate::wire::protocol::{TCP, UDP};
 use ahash::AHashMap;
 use std::sync::Arc;
 
-/// DNS, Kerberos, and both ports of DHCP.
-const PORTS_UDP: [u16; 5] = [53, 88, 67, 68, 5355];
+/// DNS, Kerberos, both ports of DHCP, and the name services of NetBIOS, mDNS and LLMNR.
+const PORTS_UDP: [u16; 7] = [53, 88, 67, 68, 137, 5353, 5355];
+
+/// Those whose messages are DNS's.
+const PORTS_DNS: [u16; 4] = [53, 137, 5353, 5355];
 
 /// One connection.
 struct Link {
@@ -43,7 +46,12 @@ struct Link {
     rpc_address: Option<String>,
     /// Services, as Zeek names them.
     services: Vec<&'static str>,
+    /// The first bytes of each way, while they are too few to tell.
+    few: [Vec<u8>; 2],
 }
+
+/// Bytes of a connection's beginning that are kept until it is known what it carries.
+const FEW_BYTES: usize = 64;
 
 impl Default for Link {
     fn default() -> Self {
@@ -54,6 +62,7 @@ impl Default for Link {
             rpc_logon: None,
             rpc_address: None,
             services: Vec::new(),
+            few: [Vec::new(), Vec::new()],
         }
     }
 }
@@ -153,6 +162,9 @@ impl<'o> Analysis<'o> {
             let rest = objects.end()?;
             findings.tell_objects(rest);
         }
+        for files in std::mem::take(&mut findings.files) {
+            findings.tell(Event::Files(Box::new(files)));
+        }
         Ok(findings.totals)
     }
 }
@@ -162,7 +174,9 @@ impl Joiner<'_> {
     fn decide(&mut self, connection: &Connection, way: Way, bytes: &[u8]) {
         let Some(link) = self.links.get_mut(&connection.id) else { return };
         let Carried::Unclear(looked) = &mut link.carried else { return };
-        let kind = recognize(connection, way, bytes, looked[side(way)]);
+        // Without a late start these are all bytes from the first one on.
+        let before = if connection.late_start { looked[side(way)] } else { 0 };
+        let kind = recognize(connection, way, bytes, before);
         looked[side(way)] += bytes.len() as u64;
         let carried = match kind {
             Kind::Unclear => return,
@@ -184,6 +198,38 @@ impl Joiner<'_> {
             self.findings.ends.add(connection);
         }
         link.carried = carried;
+    }
+
+    /// Bytes of a connection of which it is known what it carries.
+    fn carried_data(&mut self, connection: &Connection, way: Way, chunk: &Chunk<'_>) {
+        let Some(link) = self.links.get_mut(&connection.id) else { return };
+        match &mut link.carried {
+            Carried::Smb => {
+                let (server, late) = (connection.server.ip, connection.late_start);
+                self.findings.conflicts.chunk(connection.id, way, chunk.offset, chunk.bytes.len() as u64);
+                self.smb.data(connection.id, way, server, late, chunk, &mut self.findings);
+            }
+            Carried::Rpc(_) => self.rpc(connection, |a, out| a.push(way, chunk.bytes, chunk.at, out)),
+            Carried::Kerberos(streams) => {
+                let mut messages = Vec::new();
+                streams[side(way)].push(chunk.bytes, |m| messages.push(m.to_vec()));
+                for message in messages {
+                    self.kerberos_message(connection, &message, chunk.at);
+                }
+            }
+            Carried::Dns(streams) => {
+                let mut messages = Vec::new();
+                streams[side(way)].push(chunk.bytes, |m| messages.push(m.to_vec()));
+                for message in messages {
+                    self.dns_message(connection, &message, chunk.at);
+                }
+            }
+            Carried::Tokens(tokens) => {
+                let found = tokens.push(way, chunk.bytes, || head_of(connection).at(chunk.at.time));
+                found.into_iter().for_each(|row| self.findings.tell(Event::Ntlm(Box::new(row))));
+            }
+            Carried::Unclear(_) | Carried::Other => {}
+        }
     }
 
     fn rpc(&mut self, connection: &Connection, what: impl FnOnce(&mut Association, &mut Vec<RpcEvent>)) {
@@ -313,36 +359,20 @@ impl Handler for Joiner<'_> {
 
     fn data(&mut self, connection: &Connection, way: Way, chunk: Chunk<'_>) {
         let Some(link) = self.links.get_mut(&connection.id) else { return };
-        if matches!(link.carried, Carried::Unclear(_)) {
-            self.decide(connection, way, chunk.bytes);
+        if !matches!(link.carried, Carried::Unclear(_)) {
+            return self.carried_data(connection, way, &chunk);
         }
+        // A first message may come in pieces that are too short to tell.
+        let mut first = std::mem::take(&mut link.few[side(way)]);
+        let begins = chunk.offset.saturating_sub(first.len() as u64);
+        first.extend_from_slice(chunk.bytes);
+        self.decide(connection, way, &first);
         let Some(link) = self.links.get_mut(&connection.id) else { return };
-        match &mut link.carried {
-            Carried::Smb => {
-                let (server, late) = (connection.server.ip, connection.late_start);
-                self.findings.conflicts.chunk(connection.id, way, chunk.offset, chunk.bytes.len() as u64);
-                self.smb.data(connection.id, way, server, late, &chunk, &mut self.findings);
-            }
-            Carried::Rpc(_) => self.rpc(connection, |a, out| a.push(way, chunk.bytes, chunk.at, out)),
-            Carried::Kerberos(streams) => {
-                let mut messages = Vec::new();
-                streams[side(way)].push(chunk.bytes, |m| messages.push(m.to_vec()));
-                for message in messages {
-                    self.kerberos_message(connection, &message, chunk.at);
-                }
-            }
-            Carried::Dns(streams) => {
-                let mut messages = Vec::new();
-                streams[side(way)].push(chunk.bytes, |m| messages.push(m.to_vec()));
-                for message in messages {
-                    self.dns_message(connection, &message, chunk.at);
-                }
-            }
-            Carried::Tokens(tokens) => {
-                let found = tokens.push(way, chunk.bytes, || head_of(connection).at(chunk.at.time));
-                found.into_iter().for_each(|row| self.findings.tell(Event::Ntlm(Box::new(row))));
-            }
-            Carried::Unclear(_) | Carried::Other => {}
+        if !matches!(link.carried, Carried::Unclear(_)) {
+            return self.carried_data(connection, way, &Chunk { offset: begins, bytes: &first, at: chunk.at });
+        }
+        if first.len() <= FEW_BYTES && !connection.late_start {
+            link.few[side(way)] = first;
         }
     }
 
@@ -371,7 +401,7 @@ impl Handler for Joiner<'_> {
 
     fn datagram(&mut self, connection: &Connection, way: Way, datagram: Datagram<'_>) {
         let ports = [connection.server.port, connection.client.port];
-        let service = if ports.contains(&53) || ports.contains(&5355) {
+        let service = if PORTS_DNS.iter().any(|p| ports.contains(p)) {
             self.dns_message(connection, datagram.bytes, datagram.at);
             "dns"
         } else if ports.contains(&88) {

@@ -34,6 +34,10 @@ pub(super) fn events(told: RpcEvent, over: &Over<'_>, own: &mut RpcLogon, ticket
     match told {
         RpcEvent::Bound(_) | RpcEvent::Odd(_) => {}
         RpcEvent::Token { way, at, token, .. } => {
+            if own.told && way == Way::ToServer {
+                // A further security context, after an alter_context.
+                *own = RpcLogon::default();
+            }
             own.logon.token(way, &token, None, tickets);
             let is_named = own.logon.ntlm.as_ref().is_some_and(|n| n.authenticate.is_some());
             if way == Way::ToServer && is_named && !std::mem::replace(&mut own.told, true) {

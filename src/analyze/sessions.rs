@@ -3,7 +3,7 @@
 use crate::events::kerberos_pairing::of_logon;
 use crate::events::ntlm::Ntlm;
 use crate::events::{Event, Head};
-use crate::flow::Way;
+use crate::flow::{ConnectionId, Way};
 use crate::identity::account::Account;
 use crate::identity::logon::Logon;
 use crate::identity::tickets::Tickets;
@@ -18,23 +18,49 @@ const TREES_MAX: usize = 262_144;
 /// STATUS_MORE_PROCESSING_REQUIRED: a set-up goes on.
 const MORE_PROCESSING: u32 = 0xC000_0016;
 
-/// A session.
+/// Connections of one session whose set-ups are kept apart: a client opens no more.
+const CHANNELS_MAX: usize = 64;
+
+/// The set-up of a session over one connection.
 #[derive(Default)]
-pub(super) struct Session {
-    pub logon: Logon,
+struct Channel {
+    logon: Logon,
     /// Of the logon's decisive token: the AUTHENTICATE or the AP-REQ.
     head: Option<Head>,
-    /// Whose it was before it was set up anew.
-    before: Option<Account>,
 }
 
-impl Session {
+impl Channel {
     /// The events of a set-up that has come to its end; once.
     fn events(&mut self) -> Vec<Event> {
         let Some(head) = self.head.take() else { return Vec::new() };
         let ntlm = Ntlm::of(head.clone(), &self.logon).map(|row| Event::Ntlm(Box::new(row)));
         let kerberos = of_logon(head, &self.logon).map(|row| Event::Kerberos(Box::new(row)));
         ntlm.into_iter().chain(kerberos).collect()
+    }
+}
+
+/// A session.
+#[derive(Default)]
+pub(super) struct Session {
+    /// The set-up that came to its end last, of which its keys and account follow; of a session that is being set up first, that one.
+    pub logon: Logon,
+    /// Set-ups under way, or done, by connection.
+    channels: Vec<(ConnectionId, Channel)>,
+    /// Whose it was before it was set up anew.
+    before: Option<Account>,
+}
+
+impl Session {
+    fn channel(&mut self, connection: ConnectionId) -> &mut Channel {
+        let known = self.channels.iter().position(|c| c.0 == connection);
+        let place = known.unwrap_or_else(|| {
+            if self.channels.len() == CHANNELS_MAX {
+                self.channels.remove(0);
+            }
+            self.channels.push((connection, Channel::default()));
+            self.channels.len() - 1
+        });
+        &mut self.channels[place].1
     }
 }
 
@@ -71,6 +97,14 @@ impl<K: Copy + Eq + std::hash::Hash, V> Bounded<K, V> {
     }
 }
 
+/// A token as it was said.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub way: Way,
+    pub token: &'a [u8],
+    pub status: Option<u32>,
+}
+
 /// All sessions and trees.
 pub(super) struct Sessions {
     sessions: Bounded<SessionId, Session>,
@@ -87,40 +121,55 @@ impl Sessions {
         }
     }
 
-    /// Takes a token of a session's set-up; gives the events of a set-up that has come to its end.
-    pub(super) fn token(&mut self, id: SessionId, way: Way, token: &[u8], status: Option<u32>, head: Option<Head>) -> Vec<Event> {
+    /// Takes a token of a session's set-up over a connection; gives the events of a set-up that has come to its end.
+    pub(super) fn token(&mut self, id: SessionId, over: ConnectionId, said: Said<'_>, head: Option<Head>) -> Vec<Event> {
+        let Said { way, token, status } = said;
         let session = self.sessions.entry(id, Session::default);
-        if way == Way::ToServer && session.logon.success == Some(true) {
-            // It is set up anew, or bound to a further connection.
-            let before = session.logon.account().or(session.before.take());
-            *session = Session { before, ..Session::default() };
+        let channel = session.channel(over);
+        if way == Way::ToServer && channel.logon.success == Some(true) {
+            // It is set up anew.
+            *channel = Channel::default();
         }
-        session.logon.token(way, token, status, &self.tickets);
-        let is_decisive =
-            session.logon.ntlm.as_ref().is_some_and(|n| n.authenticate.is_some()) || session.logon.kerberos.is_some();
-        if way == Way::ToServer {
-            if is_decisive && session.head.is_none() {
-                session.head = head;
-            }
-            return Vec::new();
+        channel.logon.token(way, token, status, &self.tickets);
+        let logon = &channel.logon;
+        let is_decisive = logon.ntlm.as_ref().is_some_and(|n| n.authenticate.is_some()) || logon.kerberos.is_some();
+        if way == Way::ToServer && is_decisive && channel.head.is_none() {
+            channel.head = head;
         }
-        if status.is_some_and(|s| s != MORE_PROCESSING) { session.events() } else { Vec::new() }
+        let ends = way == Way::ToClient && status.is_some_and(|s| s != MORE_PROCESSING);
+        let told = if ends { channel.events() } else { Vec::new() };
+        let (is_first, logon) = (session.logon.success != Some(true), session.channel(over).logon.clone());
+        if is_first || ends && logon.success == Some(true) {
+            session.before = session.logon.account().or(session.before.take());
+            session.logon = logon;
+        }
+        told
     }
 
     /// A session was set up.
-    pub(super) fn opened(&mut self, id: SessionId, guest: bool) -> Vec<Event> {
+    pub(super) fn opened(&mut self, id: SessionId, over: ConnectionId, guest: bool) -> Vec<Event> {
         let session = self.sessions.entry(id, Session::default);
         session.logon.answered(0);
+        let channel = session.channel(over);
+        channel.logon.answered(0);
+        if guest {
+            channel.logon.set_guest();
+        }
+        let told = channel.events();
         if guest {
             session.logon.set_guest();
         }
-        session.events()
+        told
     }
 
     /// The capture is over: logons without an answer.
     pub(super) fn finish(&mut self) -> Vec<Event> {
-        let order = std::mem::take(&mut self.sessions.order);
-        order.iter().flat_map(|id| self.sessions.all.get_mut(id).map(Session::events).unwrap_or_default()).collect()
+        let mut told = Vec::new();
+        for id in &self.sessions.order {
+            let channels = self.sessions.all.get_mut(id).map(|s| s.channels.iter_mut());
+            told.extend(channels.into_iter().flatten().flat_map(|(_, channel)| channel.events()));
+        }
+        told
     }
 
     /// A session.

@@ -5,10 +5,11 @@ use super::ends::Ends;
 use super::keys::KeyRing;
 use super::pipes::{Pipe, association, text};
 use super::rpc_events::{Over, events};
-use super::sessions::{Sessions, Tree};
+use super::sessions::{Said, Sessions, Tree};
 use super::stretches::OpenStretches;
 use super::terms::{Found, Told, Totals};
 use crate::events::dir_list::{DirEntry, DirList};
+use crate::events::files::Files;
 use crate::events::head::between;
 use crate::events::names::HostNames;
 use crate::events::pipe_stream::PipeStream;
@@ -65,6 +66,8 @@ pub(super) struct Findings<'o> {
     pub conflicts: Conflicts,
     /// Where the packets of objects are, where that is wanted.
     pub stretches: Option<OpenStretches>,
+    /// Told at the end: when a hash is done depends on threads, and what is told must not.
+    pub files: Vec<Files>,
     opens: HashMap<OpenId, Open>,
     /// Kept to be used again.
     calls: Vec<RpcEvent>,
@@ -91,6 +94,7 @@ impl<'o> Findings<'o> {
             out,
             conflicts: Conflicts::default(),
             stretches: None,
+            files: Vec::new(),
             opens: HashMap::new(),
             calls: Vec::new(),
         }
@@ -121,7 +125,7 @@ impl<'o> Findings<'o> {
             if self.wanted.is_some_and(|w| w.contains(crate::events::event_types::EventType::Files))
                 && let Some(files) = super::found::files(&transfer, &who, &self.ends)
             {
-                (self.out)(Told::Event(Box::new(Event::Files(Box::new(files)))));
+                self.files.push(files);
             }
             let stretches = self.stretches.as_ref().map(|s| s.of(transfer.open)).unwrap_or_default();
             (self.out)(Told::Object(Box::new(Found { transfer, who, stretches })));
@@ -371,7 +375,7 @@ impl<'o> Findings<'o> {
     fn token(&mut self, context: &Context, way: Way, token: &[u8], status: Option<u32>) {
         let Some(session) = context.session else { return };
         let head = self.head(context);
-        let told = self.sessions.token(session, way, token, status, head);
+        let told = self.sessions.token(session, context.connection, Said { way, token, status }, head);
         if let Some(server) = self.ends.of(context.connection).map(|n| n.server.ip)
             && let Some(pairs) = self.sessions.session(session).logon.ntlm.as_ref().and_then(|n| n.server.as_ref())
             && way == Way::ToClient
@@ -412,7 +416,8 @@ impl Listener for Findings<'_> {
             | What::WriteDone { open, .. }
             | What::Size { open, .. }
             | What::ServerCopy { open, .. } => {
-                if !self.is_pipe(*open) {
+                // What comes after the close, of another channel, is of no open any more.
+                if self.opens.contains_key(open) && !self.is_pipe(*open) {
                     self.form(context, what);
                 }
             }
@@ -440,7 +445,7 @@ impl Listener for Findings<'_> {
             What::SessionOpened { guest } => {
                 self.ends.set_up(context.connection, context.at.time);
                 if let Some(session) = context.session {
-                    let told = self.sessions.opened(session, *guest);
+                    let told = self.sessions.opened(session, context.connection, *guest);
                     told.into_iter().for_each(|e| self.tell(e));
                 }
             }

@@ -3,7 +3,11 @@
 use super::output::{Failure, NOT_WHOLE, print_table};
 use super::packets::{PacketsArgs, failure};
 use crate::analyze::{Analysis, Options, Told};
+use crate::events::event_types::EventType;
 use crate::events::{Event, EventTypes};
+use crate::objects::collector::ObjectOptions;
+use crate::objects::hashing::Hashes;
+use crate::objects::limits::Limits;
 use crate::time::Window;
 use std::io::{self, BufWriter, Write};
 
@@ -43,7 +47,19 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         }
     };
     let types = args.types.unwrap_or_default();
-    let options = Options { events: Some(types), secrets, reveal_passwords: args.reveal_passwords, ..Options::default() };
+    // Files are put together to be hashed, and kept nowhere.
+    let scratch = types.contains(EventType::Files).then(|| tempfile::Builder::new().prefix("taploop-").tempdir()).transpose();
+    let scratch = scratch.map_err(|e| Failure::failed(format!("a folder for contents cannot be made: {e}")))?;
+    let objects = scratch.as_ref().map(|folder| ObjectOptions {
+        folder: folder.path().to_path_buf(),
+        limits: Limits::default(),
+        hashes: Hashes::default(),
+        provenance: false,
+        keep_contents: false,
+        window,
+    });
+    let reveal_passwords = args.reveal_passwords;
+    let options = Options { objects, events: Some(types), secrets, reveal_passwords, ..Options::default() };
     let analysis = Analysis::new(options, &mut take).map_err(|e| failure(&e))?;
     let (totals, _) = input.read(analysis)?;
     let flushed = out.flush();
