@@ -28,23 +28,64 @@ const KNOWN: &[Difference] = &[
     known("ntlm-synthetic-ipv6.pcap", "ntlm", "only ours: 1 of jack, SMTPDOM, SMTPHOST", "frame 148: base64 over SMTP"),
     known("ntlm-synthetic-ipv6.pcap", "ntlm", "only ours: 1 of kate, IMAPDOM, IMAPHOST", "NTLM in base64 over IMAP"),
     known("ntlm-synthetic-ipv6.pcap", "ntlm", "only ours: 1 of liam, POP3DOM, POP3HOST", "NTLM in base64 over POP3"),
-    known("cme-wmiexec.pcap", "ntlm", "only the oracle: 2 of chewbacca, PICKLESWORTH, ", "fault: frames 515 and 521, AUTH3 after an alter_context"),
-    known("wmiexec-smb21.pcapng", "ntlm", "only the oracle: 2 of administrator, , ", "fault: frames 36 and 42, AUTH3 after an alter_context"),
-    known("smbexec-smb311.pcapng", "ntlm", "only the oracle: 1 of Backdoor, 3B, 02694W-WIN10", "fault: frame 48, AUTH3 after an alter_context"),
-    known("smb311-multichannel.pcap", "ntlm", "only the oracle: 1 of user2, ., CLIENT-WIN-FR", "fault: frame 832, three channels bound at once"),
     // Over TCP to port 445 without SMB; tshark looks for NetBIOS there and finds none.
-    known("dcerpc-synthetic.pcap", "calls", "only ours: 1 of 12345778-1234-abcd-ef00-0123456789ac, 5", "frame 13: DCE/RPC on port 445"),
-    known("dcerpc-synthetic.pcap", "calls", "only ours: 1 of 4b324fc8-1670-01d3-1278-5a47bf6ee188, 21", "frame 33: DCE/RPC on port 445"),
-    known("dcerpc-synthetic.pcap", "calls", "only ours: 1 of c681d488-d850-11d0-8c52-00c04fd90f7e, 7", "frame 54: DCE/RPC on port 445"),
-    known("dcerpc-synthetic.pcap", "calls", "only ours: 1 of 6bffd098-a112-3610-9833-46c3f87e345a, 10", "frame 75: DCE/RPC on port 445"),
-    known("dcerpc-synthetic.pcap", "calls", "only ours: 1 of 86d35949-83c9-4044-b424-db363231fd0c, 13", "frame 96: DCE/RPC on port 445"),
-    known("dcerpc-synthetic.pcap", "calls", "only ours: 1 of 000001a0-0000-0000-c000-000000000046, 16", "frame 117: DCE/RPC on port 445"),
+    known(
+        "dcerpc-synthetic.pcap",
+        "calls",
+        "only ours: 1 of 12345778-1234-abcd-ef00-0123456789ac, 5",
+        "frame 13: DCE/RPC on port 445",
+    ),
+    known(
+        "dcerpc-synthetic.pcap",
+        "calls",
+        "only ours: 1 of 4b324fc8-1670-01d3-1278-5a47bf6ee188, 21",
+        "frame 33: DCE/RPC on port 445",
+    ),
+    known(
+        "dcerpc-synthetic.pcap",
+        "calls",
+        "only ours: 1 of c681d488-d850-11d0-8c52-00c04fd90f7e, 7",
+        "frame 54: DCE/RPC on port 445",
+    ),
+    known(
+        "dcerpc-synthetic.pcap",
+        "calls",
+        "only ours: 1 of 6bffd098-a112-3610-9833-46c3f87e345a, 10",
+        "frame 75: DCE/RPC on port 445",
+    ),
+    known(
+        "dcerpc-synthetic.pcap",
+        "calls",
+        "only ours: 1 of 86d35949-83c9-4044-b424-db363231fd0c, 13",
+        "frame 96: DCE/RPC on port 445",
+    ),
+    known(
+        "dcerpc-synthetic.pcap",
+        "calls",
+        "only ours: 1 of 000001a0-0000-0000-c000-000000000046, 16",
+        "frame 117: DCE/RPC on port 445",
+    ),
     // JobTime is a DWORD_PTR ([MS-TSCH] 2.3.2), of eight bytes in NDR64. tshark takes four, and byte 0x10b for the flags, which are in 0x10f.
     known("atsvc-jobadd-midstream.pcap", "tasks", "frame 9: flags is 16, not \"0x00\"", "byte 0x10f of frame 9 is 0x10"),
-    known("psexec-add-user-async-oneside.pcap", "shares", "only the oracle: \\dc1\\ipc$", "frame 6: asked for; no answer was captured"),
-    known("psexec-add-user-async-oneside.pcap", "shares", "only the oracle: \\dc1\\admin$", "frame 74: asked for; no answer was captured"),
+    known(
+        "psexec-add-user-async-oneside.pcap",
+        "shares",
+        "only the oracle: \\dc1\\ipc$",
+        "frame 6: asked for; no answer was captured",
+    ),
+    known(
+        "psexec-add-user-async-oneside.pcap",
+        "shares",
+        "only the oracle: \\dc1\\admin$",
+        "frame 74: asked for; no answer was captured",
+    ),
     known("smb1-dos-win98-netbeui.pcap", "shares", "only the oracle: \\mdjr98\\test", "NetBEUI: there is no IP in this capture"),
-    known("smb2-named-pipe-unicode.pcap", "shares", "only the oracle: \\192.168.122.63\\$ipc", "frame 26: 0xc00000cc, the server refused it"),
+    known(
+        "smb2-named-pipe-unicode.pcap",
+        "shares",
+        "only the oracle: \\192.168.122.63\\$ipc",
+        "frame 26: 0xc00000cc, the server refused it",
+    ),
 ];
 
 /// A capture and what the oracle says of it.
@@ -116,7 +157,9 @@ fn compare(what: &'static str, word: &'static str, f: impl Fn(&Capture, &Said, b
     let mut wrong = Vec::new();
     let found = found.into_inner().unwrap();
     let table: Vec<&Difference> = KNOWN.iter().filter(|d| d.what == what).collect();
-    wrong.extend(found.iter().filter(|(c, l)| !table.iter().any(|d| d.capture == c && d.shown == l)).map(|(c, l)| format!("{c}: {l}")));
+    wrong.extend(
+        found.iter().filter(|(c, l)| !table.iter().any(|d| d.capture == c && d.shown == l)).map(|(c, l)| format!("{c}: {l}")),
+    );
     for d in table.iter().filter(|d| !found.contains(&(d.capture.to_owned(), d.shown.to_owned()))) {
         wrong.push(format!("{}: is no difference any more: {} ({})", d.capture, d.shown, d.why));
     }
@@ -264,7 +307,8 @@ fn shares_are_those_of_the_oracle() {
             }
             s
         };
-        let want: BTreeSet<String> = list(&c.oracle, "trees").iter().map(|t| plain(text(t, "path"))).filter(|s| !s.is_empty()).collect();
+        let want: BTreeSet<String> =
+            list(&c.oracle, "trees").iter().map(|t| plain(text(t, "path"))).filter(|s| !s.is_empty()).collect();
         let have: BTreeSet<String> = said.log("smb_mapping").map(|e| plain(text(e, "path"))).collect();
         let one = want.difference(&have).map(|s| format!("only the oracle: {s}"));
         one.chain(have.difference(&want).map(|s| format!("only ours: {s}"))).collect()
@@ -340,7 +384,8 @@ fn the_known_keys_open_what_is_encrypted() {
         } else if said.log("dce_rpc").any(|e| e["sealed"] == true) || !without.log("dce_rpc").any(|e| e["sealed"] == true) {
             wrong.push("calls are sealed with the password, or were not without".to_owned());
         }
-        let want: BTreeSet<String> = list(&c.oracle, "files").iter().map(|f| folded(text(f, "name"))).filter(|n| !n.is_empty()).collect();
+        let want: BTreeSet<String> =
+            list(&c.oracle, "files").iter().map(|f| folded(text(f, "name"))).filter(|n| !n.is_empty()).collect();
         let have: BTreeSet<String> = said.log("smb_files").map(|e| folded(text(e, "name"))).collect();
         wrong.extend(want.difference(&have).map(|n| format!("only the oracle: file {n}")));
         wrong

@@ -168,7 +168,9 @@ fn wrong_events(own: &Own, said: &Said, with_keys: bool) -> Vec<String> {
     if own.expected["cut_to"].is_null() {
         for a in &expected {
             let found = logons.iter().filter(|e| {
-                e["username"] == a["user"] && e["domainname"] == a["domain"] && (e["hostname"] == a["workstation"] || e["success"] == true)
+                e["username"] == a["user"]
+                    && e["domainname"] == a["domain"]
+                    && (e["hostname"] == a["workstation"] || e["success"] == true)
             });
             // Without extended security there is no NTLM message, and the account is told with what it did.
             let did = said.lines.iter().filter(|e| e["account"]["user"] == a["user"] && e["account"]["domain"] == a["domain"]);
@@ -191,7 +193,10 @@ fn wrong_events(own: &Own, said: &Said, with_keys: bool) -> Vec<String> {
         }
     }
     for pipe in list(&own.expected, "pipes") {
-        if !said.log("smb_files").any(|e| e["action"] == "SMB::PIPE_OPEN" && folded(text(e, "name")) == folded(pipe.as_str().unwrap())) {
+        if !said
+            .log("smb_files")
+            .any(|e| e["action"] == "SMB::PIPE_OPEN" && folded(text(e, "name")) == folded(pipe.as_str().unwrap()))
+        {
             say(format!("pipe {pipe} was not opened"));
         }
     }
@@ -261,10 +266,10 @@ fn wrong_events(own: &Own, said: &Said, with_keys: bool) -> Vec<String> {
             say(format!("{user} among the users: readable is {is_readable}"));
         }
     }
-    if let Some(user) = own.expected["samr_looked_up"].as_str() {
-        if answers.contains(&format!("\"names\":[\"{user}\"]")) != is_readable {
-            say(format!("{user} looked up: readable is {is_readable}"));
-        }
+    if let Some(user) = own.expected["samr_looked_up"].as_str()
+        && answers.contains(&format!("\"names\":[\"{user}\"]")) != is_readable
+    {
+        say(format!("{user} looked up: readable is {is_readable}"));
     }
     wrong
 }

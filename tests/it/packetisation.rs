@@ -15,6 +15,18 @@ const CAPTURES: [&str; 2] = ["smb2-10", "smb1-nt1"];
 /// How often each random transform is tried with each capture.
 const ROUNDS: u64 = 24;
 
+/// What is found though it should not be: faults, as a part of the lines that say so. Each goes once it is mended.
+const FAULTS: &[(&str, &str)] = &[];
+
+/// Leaves out the known faults of a test; one that is no longer found is wrong too.
+fn unknown(found: Vec<String>, test: &str) -> Vec<String> {
+    let faults: Vec<&str> = FAULTS.iter().filter(|f| f.0 == test).map(|f| f.1).collect();
+    let gone =
+        faults.iter().filter(|f| !found.iter().any(|line| line.ends_with(*f))).map(|f| format!("is no fault any more: {f}"));
+    let gone: Vec<String> = gone.collect();
+    found.into_iter().filter(|line| !faults.iter().any(|f| line.ends_with(f))).chain(gone).collect()
+}
+
 /// An object as it was exported: its entry in the manifest, and its bytes.
 struct Object {
     entry: Value,
@@ -76,7 +88,8 @@ fn truth(name: &str) -> (Vec<Segment>, Vec<File>) {
             action: text(want, "action").to_owned(),
             path: text(want, "path").to_owned(),
             bytes: o.bytes.clone(),
-            open: at("ts_ns")..at("ts_end_ns") + 1,
+            // It is open from the server's answer on; the question was the last that the client said before.
+            open: segments[..at("ts_ns")].iter().rposition(|s| !s.payload.is_empty()).unwrap()..at("ts_end_ns") + 1,
         });
     }
     assert_eq!(files.len(), 5, "{name}");
@@ -106,7 +119,14 @@ fn lies(objects: &[Object], files: &[File]) -> Vec<String> {
         if o.entry["complete"] == true && !files.iter().any(|f| is_of(o, f) && o.bytes == f.bytes) {
             wrong.push(format!("{}: called whole, of {} bytes", o.named(), f.bytes.len()));
         }
-        if o.entry["complete"] == false && o.entry["size"].is_u64() && o.missing().is_empty() && list(&o.entry, "conflicts").is_empty() {
+        // Without a CLOSE the end of a file that was empty is not known.
+        let is_end_known = !["create", "last_write"].contains(&text(&o.entry, "size_from"));
+        if is_end_known
+            && o.entry["complete"] == false
+            && o.entry["size"].is_u64()
+            && o.missing().is_empty()
+            && list(&o.entry, "conflicts").is_empty()
+        {
             wrong.push(format!("{}: not whole, and nothing is missing", o.named()));
         }
     }
@@ -174,18 +194,32 @@ fn segments_in_another_order_change_nothing() {
 
 #[test]
 fn other_cuts_change_nothing() {
-    each_round(|segments, random, round| recut(segments, random, [1, 17, 100, 1_460, 40_000][(round % 5) as usize]));
+    each_round(|segments, random, round| recut(segments, random, 8, [1, 17, 100, 1_460, 40_000][(round % 5) as usize]));
+}
+
+/// Even where the first packet of a connection is too short to tell what it carries.
+#[test]
+fn cuts_of_single_bytes_change_nothing() {
+    let mut found = Vec::new();
+    for name in CAPTURES {
+        let (segments, files) = truth(name);
+        found.extend(all_whole(&format!("{name} in single bytes"), &recut(&segments, &mut Random(1), 1, 1), &files));
+    }
+    none_wrong(&unknown(found, "in single bytes"));
 }
 
 #[test]
 fn cut_anew_repeated_with_other_cuts_and_out_of_order() {
     each_round(|segments, random, _| {
-        let (one, two) = (recut(segments, random, 900), recut(segments, random, 1_460));
+        let (one, two) = (recut(segments, random, 8, 900), recut(segments, random, 8, 1_460));
         let mut made = Vec::new();
         let mut late = two.into_iter().filter(|s| !s.payload.is_empty()).peekable();
         for s in one {
             // A second copy, cut otherwise, of what was sent before.
-            while late.peek().is_some_and(|l| l.from == s.from && l.seq.wrapping_add(l.payload.len() as u32).wrapping_sub(s.seq) > 1 << 31) {
+            while late
+                .peek()
+                .is_some_and(|l| l.from == s.from && l.seq.wrapping_add(l.payload.len() as u32).wrapping_sub(s.seq) > 1 << 31)
+            {
                 made.extend(late.next());
             }
             made.push(s);
@@ -228,15 +262,23 @@ fn one_lost_segment_leaves_a_hole_just_where_it_was() {
             let begin = lost.seq.wrapping_sub(first) as usize;
             let range = begin..begin + lost.payload.len();
             for (f, place) in files.iter().zip(&places) {
-                let inside = place.as_ref().filter(|(from, p)| *from == lost.from.0 && p.start <= range.start && range.end <= p.end);
+                let inside =
+                    place.as_ref().filter(|(from, p)| *from == lost.from.0 && p.start <= range.start && range.end <= p.end);
                 if let Some((_, p)) = inside {
                     // Nothing but bytes of this file: just those are missing, and it is known what is whose.
                     let hole = ((range.start - p.start) as u64, (range.end - p.start) as u64);
                     let o = objects.iter().find(|o| o.entry["path"] == f.path.as_str() && o.entry["action"] == f.action.as_str());
                     let why = o.map(|o| list(&o.entry, "missing").iter().map(|m| text(m, "why").to_owned()).collect::<Vec<_>>());
-                    let fits = o.is_some_and(|o| o.missing() == [hole] && o.entry["complete"] == false && o.entry["size"] == f.bytes.len());
+                    let fits = o.is_some_and(|o| {
+                        o.missing() == [hole] && o.entry["complete"] == false && o.entry["size"] == f.bytes.len()
+                    });
                     if !fits || why != Some(vec!["lost".to_owned()]) {
-                        wrong.push(format!("{id}: {} should lack {hole:?}: {:?} {:?}", f.path, o.map(Object::named), o.map(Object::missing)));
+                        wrong.push(format!(
+                            "{id}: {} should lack {hole:?}: {:?} {:?}",
+                            f.path,
+                            o.map(Object::named),
+                            o.map(Object::missing)
+                        ));
                     }
                     exact += 1;
                 } else if !f.open.contains(&at) {
@@ -266,7 +308,10 @@ fn a_late_start_loses_what_was_before_it() {
             let objects = export(&write(&segments[start..]));
             wrong.extend(lies(&objects, &files).into_iter().map(|w| format!("{id}: {w}")));
             for f in files.iter().filter(|f| f.open.start >= start) {
-                if !objects.iter().any(|o| o.entry["complete"] == true && o.entry["path"] == f.path.as_str() && o.bytes == f.bytes) {
+                if !objects
+                    .iter()
+                    .any(|o| o.entry["complete"] == true && o.entry["path"] == f.path.as_str() && o.bytes == f.bytes)
+                {
                     let near: Vec<String> = objects.iter().map(Object::named).collect();
                     wrong.push(format!("{id}: {} is not whole, open {:?}: {near:?}", f.path, f.open));
                 }
@@ -343,20 +388,25 @@ fn copied(contents: &[u8], piece: usize) -> Vec<Segment> {
     body.extend(&name);
     talk.send(0, &smb2(5, false, 10, &body));
     let times_and_sizes = |size: u64| [&[0; 32][..], &size.to_le_bytes(), &size.to_le_bytes(), &0x20_u32.to_le_bytes()].concat();
-    let answer = [&89_u16.to_le_bytes()[..], &[0, 0], &2_u32.to_le_bytes(), &times_and_sizes(0), &[0; 4], &FILE_ID, &[0; 8]].concat();
+    let answer =
+        [&89_u16.to_le_bytes()[..], &[0, 0], &2_u32.to_le_bytes(), &times_and_sizes(0), &[0; 4], &FILE_ID, &[0; 8]].concat();
     talk.send(1, &smb2(5, true, 10, &answer));
     let mut id = 10;
     for (i, data) in contents.chunks(piece).enumerate() {
         id += 1;
         let (at, len) = ((i * piece) as u64, data.len() as u32);
-        let head = [&49_u16.to_le_bytes()[..], &112_u16.to_le_bytes(), &len.to_le_bytes(), &at.to_le_bytes(), &FILE_ID, &[0; 16]].concat();
+        let head = [&49_u16.to_le_bytes()[..], &112_u16.to_le_bytes(), &len.to_le_bytes(), &at.to_le_bytes(), &FILE_ID, &[0; 16]]
+            .concat();
         talk.send(0, &smb2(9, false, id, &[head.as_slice(), data].concat()));
         talk.send(1, &smb2(9, true, id, &[&17_u16.to_le_bytes()[..], &[0, 0], &len.to_le_bytes(), &[0; 8]].concat()));
     }
     id += 1;
     talk.send(0, &smb2(6, false, id, &[&24_u16.to_le_bytes()[..], &1_u16.to_le_bytes(), &[0; 4], &FILE_ID].concat()));
     let size = contents.len() as u64;
-    talk.send(1, &smb2(6, true, id, &[&60_u16.to_le_bytes()[..], &1_u16.to_le_bytes(), &[0; 4], &times_and_sizes(size)].concat()));
+    talk.send(
+        1,
+        &smb2(6, true, id, &[&60_u16.to_le_bytes()[..], &1_u16.to_le_bytes(), &[0; 4], &times_and_sizes(size)].concat()),
+    );
     talk.segments
 }
 
@@ -386,12 +436,13 @@ fn a_capture_of_smb_copied_over_smb_with_loss_fools_nobody() {
             judge(format!("{inner} in {piece}, loss {round}"), &made);
         }
         // Each first packet of a WRITE gone, with its header; and all of the beginning.
-        let without: Vec<Segment> = segments.iter().filter(|s| s.payload.get(4..8) != Some(b"\xfeSMB".as_slice())).cloned().collect();
+        let without: Vec<Segment> =
+            segments.iter().filter(|s| s.payload.get(4..8) != Some(b"\xfeSMB".as_slice())).cloned().collect();
         judge(format!("{inner} in {piece}, without headers"), &without);
         for start in (4..segments.len()).step_by(3) {
             judge(format!("{inner} in {piece}, from {start}"), &segments[start..]);
         }
     }
-    none_wrong(&wrong);
+    none_wrong(&unknown(wrong, "copied"));
     assert!(partial > 50, "{partial} objects with holes");
 }

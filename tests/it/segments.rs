@@ -70,8 +70,9 @@ pub(crate) fn write(segments: &[Segment]) -> Vec<u8> {
     make::pcap(&packets)
 }
 
-/// The same bytes cut anew: what one side sends without a word of the other is joined and cut into pieces of random sizes up to `most`.
-pub(crate) fn recut(segments: &[Segment], random: &mut Random, most: u64) -> Vec<Segment> {
+/// The same bytes cut anew: what one side sends without a word of the other is joined and cut into pieces of random sizes,
+/// `least` and less than `most` more.
+pub(crate) fn recut(segments: &[Segment], random: &mut Random, least: usize, most: u64) -> Vec<Segment> {
     let mut out: Vec<Segment> = Vec::new();
     let mut joined: Option<Segment> = None;
     for s in segments {
@@ -82,7 +83,7 @@ pub(crate) fn recut(segments: &[Segment], random: &mut Random, most: u64) -> Vec
         } else if fits && !s.payload.is_empty() {
             joined.as_mut().unwrap().payload.extend(&s.payload);
         } else {
-            cut(joined.take(), random, most, &mut out);
+            cut(joined.take(), random, least, most, &mut out);
             if s.payload.is_empty() {
                 out.push(s.clone());
             } else {
@@ -90,15 +91,15 @@ pub(crate) fn recut(segments: &[Segment], random: &mut Random, most: u64) -> Vec
             }
         }
     }
-    cut(joined, random, most, &mut out);
+    cut(joined, random, least, most, &mut out);
     out
 }
 
-fn cut(joined: Option<Segment>, random: &mut Random, most: u64, out: &mut Vec<Segment>) {
+fn cut(joined: Option<Segment>, random: &mut Random, least: usize, most: u64, out: &mut Vec<Segment>) {
     let Some(s) = joined else { return };
     let mut at = 0;
     while at < s.payload.len() {
-        let end = s.payload.len().min(at + 1 + random.below(most) as usize);
+        let end = s.payload.len().min(at + least + random.below(most) as usize);
         out.push(Segment { seq: s.seq.wrapping_add(at as u32), payload: s.payload[at..end].to_vec(), ..s.clone() });
         at = end;
     }
