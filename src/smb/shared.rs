@@ -69,8 +69,15 @@ pub(super) struct Shared {
     by_address: HashMap<IpAddr, Server>,
     servers: u32,
     sessions: HashMap<SessionKey, Session>,
-    /// Opens of all sessions.
-    opens: usize,
+    /// Opens of all sessions: where each is, so that none is searched for among a hundred thousand.
+    opens: HashMap<OpenId, (SessionKey, [u8; 16])>,
+    /// Those that a durable reconnect may name: by the persistent part of the file id; of several the newest.
+    durable: HashMap<(Server, [u8; 8]), OpenId>,
+}
+
+/// The persistent part of a file id ([MS-SMB2] 2.2.14.1).
+fn persistent(file_id: &[u8; 16]) -> [u8; 8] {
+    file_id.first_chunk().copied().unwrap_or_default()
 }
 
 impl Shared {
@@ -135,30 +142,43 @@ impl Shared {
     /// Forgets a session; its opens come back.
     pub(super) fn forget(&mut self, key: SessionKey) -> Vec<OpenFile> {
         let Some(session) = self.sessions.remove(&key) else { return Vec::new() };
-        self.opens = self.opens.saturating_sub(session.opens.len());
+        session.opens.iter().for_each(|(file_id, open)| self.unlist(key.0, file_id, open.id));
         session.opens.into_values().collect()
     }
 
     /// Keeps an open under its file id; the one that had it before comes back, as does one that there is no more room for.
     pub(super) fn keep(&mut self, key: SessionKey, file_id: [u8; 16], open: OpenFile) -> Option<OpenFile> {
-        if self.opens >= self.limits.opens {
+        if self.opens.len() >= self.limits.opens {
             return Some(open);
         }
+        let id = open.id;
         let before = self.session(key).opens.insert(file_id, open);
-        self.opens += usize::from(before.is_none());
+        if let Some(before) = &before {
+            self.unlist(key.0, &file_id, before.id);
+        }
+        self.opens.insert(id, (key, file_id));
+        self.durable.insert((key.0, persistent(&file_id)), id);
         before
+    }
+
+    fn unlist(&mut self, server: Server, file_id: &[u8; 16], id: OpenId) {
+        self.opens.remove(&id);
+        let place = (server, persistent(file_id));
+        if self.durable.get(&place) == Some(&id) {
+            self.durable.remove(&place);
+        }
     }
 
     /// Takes an open out.
     pub(super) fn take(&mut self, key: SessionKey, file_id: &[u8; 16]) -> Option<OpenFile> {
         let open = self.sessions.get_mut(&key)?.opens.remove(file_id)?;
-        self.opens = self.opens.saturating_sub(1);
+        self.unlist(key.0, file_id, open.id);
         Some(open)
     }
 
     /// Takes an open out by its number.
     pub(super) fn take_by_id(&mut self, key: SessionKey, id: OpenId) -> Option<OpenFile> {
-        let file_id = self.sessions.get(&key)?.opens.iter().find(|(_, o)| o.id == id).map(|(k, _)| *k)?;
+        let (_, file_id) = self.opens.get(&id).copied().filter(|place| place.0 == key)?;
         self.take(key, &file_id)
     }
 
@@ -176,19 +196,21 @@ impl Shared {
 
     /// An open by its number.
     pub(super) fn open_by_id(&mut self, key: SessionKey, id: OpenId) -> Option<&mut OpenFile> {
-        self.sessions.get_mut(&key)?.opens.values_mut().find(|o| o.id == id)
+        let (_, file_id) = self.opens.get(&id).copied().filter(|place| place.0 == key)?;
+        self.open_of(key, &file_id)
     }
 
     /// Takes out a server's open by the persistent part of its file id, whichever session had it.
-    pub(super) fn take_durable(&mut self, server: Server, persistent: &[u8]) -> Option<OpenFile> {
-        let mut all = self.sessions.iter().filter(|(k, _)| k.0 == server);
-        let (key, file_id) = all.find_map(|(k, s)| Some((*k, *s.opens.keys().find(|id| id.starts_with(persistent))?)))?;
+    pub(super) fn take_durable(&mut self, server: Server, file_id: &[u8; 16]) -> Option<OpenFile> {
+        let id = *self.durable.get(&(server, persistent(file_id)))?;
+        let (key, file_id) = *self.opens.get(&id)?;
         self.take(key, &file_id)
     }
 
     /// All that is still open.
     pub(super) fn drain(&mut self) -> Vec<(SessionId, OpenFile)> {
-        self.opens = 0;
+        self.opens.clear();
+        self.durable.clear();
         let sessions = std::mem::take(&mut self.sessions);
         let mut all: Vec<_> = sessions.into_values().flat_map(|s| s.opens.into_values().map(move |o| (s.id, o))).collect();
         all.sort_by_key(|(_, o)| o.id);

@@ -86,7 +86,7 @@ pub(super) fn response(part: &Part<'_>, tree: Option<TreeId>, asked: Option<Aske
     file.directory = attributes & ATTRIBUTE_DIRECTORY != 0;
     file.answered = true;
     // A durable reconnect goes on with the open that had the persistent part of the file id.
-    let continued = asked.as_deref().and_then(|a| a.reconnect).and_then(|id| take_durable(part.session, &id, tools));
+    let continued = asked.as_deref().and_then(|a| a.reconnect).and_then(|id| tools.shared.take_durable(part.session.0, &id));
     let (delete, options) = (continued.as_ref().is_some_and(|c| c.delete), file.options.unwrap_or(0));
     let id = match (&continued, &asked) {
         (Some(c), _) => c.id,
@@ -108,16 +108,6 @@ pub(super) fn response(part: &Part<'_>, tree: Option<TreeId>, asked: Option<Aske
     tools.tell(part.session, tree, &What::Opened { open: id, file });
     if let Some(size) = size {
         tools.tell(part.session, tree, &What::Size { open: id, size, from: SizeFrom::Create });
-    }
-}
-
-/// The open whose persistent id a reconnect names; it may have been another session's.
-fn take_durable(session: SessionKey, id: &[u8; 16], tools: &mut Tools<'_>) -> Option<OpenFile> {
-    let persistent = &id[..8];
-    let found = tools.shared.known(session)?.opens.keys().find(|k| k[..8] == *persistent).copied();
-    match found {
-        Some(file_id) => tools.shared.take(session, &file_id),
-        None => tools.shared.take_durable(session.0, persistent),
     }
 }
 
