@@ -14,7 +14,7 @@ SHELL := /bin/bash
 
 GIB ?= 2
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS := decode capture_file selection index
+FUZZ_TARGETS := decode capture_file selection index flow smb_stream compression ntlm rpc task_arguments
 CARGO_BIN := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 export PATH := $(CARGO_BIN):$(PATH)
 export GIB

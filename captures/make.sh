@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE=1
 
 build() { # build CAPTURES SEEDS
     for script in "$here"/*.py; do
-        case $(basename "$script") in packets.py | seeds.py) ;; *) python3 "$script" "$1" ;; esac
+        case $(basename "$script") in packets.py | seeds.py | smb_seeds.py) ;; *) python3 "$script" "$1" ;; esac
     done
     python3 "$here/seeds.py" "$2"
 }

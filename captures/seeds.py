@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seeds for fuzzing, out of the same scripts that make the captures: seeds.py FOLDER."""
+"""Seeds for fuzzing, out of the same scripts that make the captures, and out of the captures in smb/: seeds.py FOLDER."""
 
 import glob
 import hashlib
@@ -7,6 +7,8 @@ import os
 import runpy
 import struct
 import sys
+
+import smb_seeds
 
 SELECTIONS = """--ip 10.1.2.3 --around 2018-06-21T10:42:00Z --window 5m
 --ip 10.1.2.0/24 --peer 2001:db8::/32 --port 445 --proto tcp
@@ -59,7 +61,7 @@ def main():
     out, here = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
     for script in sorted(glob.glob(os.path.join(here, "*.py"))):
         name = os.path.basename(script)
-        if name in ("packets.py", "seeds.py"):
+        if name in ("packets.py", "seeds.py", "smb_seeds.py"):
             continue
         capture = runpy.run_path(script)["capture"]()
         kinds = set()
@@ -79,6 +81,9 @@ def main():
         keep(os.path.join(out, "index"), data)
     for line in SELECTIONS:
         keep(os.path.join(out, "selection"), line.encode())
+    for target, seeds in smb_seeds.seeds(os.path.join(here, "smb")):
+        for data in seeds:
+            keep(os.path.join(out, target), data)
 
 
 main()
