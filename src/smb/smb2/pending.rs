@@ -4,7 +4,7 @@ use crate::flow::PacketRef;
 use crate::smb::crypt::Preauth;
 use crate::smb::event::{OpenId, OperationId, TreeId};
 use crate::smb::shared::SessionKey;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What was asked.
 #[derive(Clone, Debug)]
@@ -114,49 +114,136 @@ pub(super) struct Pending {
     pub tree: Option<TreeId>,
 }
 
+impl Pending {
+    /// The open that it creates or writes to.
+    fn open(&self) -> Option<OpenId> {
+        match &self.asked {
+            Asked::Create(asked) => Some(asked.open),
+            Asked::Write { open, .. } => Some(*open),
+            _ => None,
+        }
+    }
+}
+
 /// The requests of a connection that wait, by message id.
 #[derive(Default, Debug)]
 pub(super) struct Waiting {
-    all: HashMap<u64, Pending>,
+    all: HashMap<u64, (u64, Pending)>,
+    /// Message ids in the order they came, each with its place in it; of those that wait no more some are left.
+    order: VecDeque<(u64, u64)>,
+    /// Message ids of the CREATEs and WRITEs, by open and place.
+    of_open: BTreeMap<(OpenId, u64), u64>,
+    next: u64,
 }
+
+/// Places that may be left in the order, besides one for each that waits: it is not gone through at each answer.
+const LEFT_MAX: usize = 64;
 
 impl Waiting {
     /// Adds one; one that had its number, or the oldest where there are too many, comes back: it will get no answer.
     pub(super) fn add(&mut self, message_id: u64, pending: Pending, most: usize) -> Option<Pending> {
-        let mut gone = self.all.insert(message_id, pending);
-        if self.all.len() > most
-            && let Some(oldest) = self.all.iter().min_by_key(|(id, p)| (p.at, **id)).map(|(id, _)| *id)
-        {
-            gone = self.all.remove(&oldest);
+        let mut gone = self.take(message_id);
+        self.next += 1;
+        if let Some(open) = pending.open() {
+            self.of_open.insert((open, self.next), message_id);
+        }
+        self.all.insert(message_id, (self.next, pending));
+        self.order.push_back((self.next, message_id));
+        while self.all.len() > most {
+            let (place, oldest) = self.order.pop_front()?;
+            if self.waits(place, oldest) {
+                gone = self.take(oldest);
+            }
+        }
+        if self.order.len() > 2 * self.all.len() + LEFT_MAX {
+            let all = &self.all;
+            self.order.retain(|(place, id)| all.get(id).is_some_and(|p| p.0 == *place));
         }
         gone
     }
 
+    fn waits(&self, place: u64, message_id: u64) -> bool {
+        self.all.get(&message_id).is_some_and(|p| p.0 == place)
+    }
+
+    /// Message ids of what waits for an open, in the order they came.
+    fn of_open(&self, open: OpenId) -> impl Iterator<Item = u64> {
+        self.of_open.range((open, 0)..=(open, u64::MAX)).map(|(_, id)| *id)
+    }
+
     /// The CREATE of an open that waits for its answer.
     pub(super) fn create_mut(&mut self, open: OpenId) -> Option<&mut AskedCreate> {
-        self.all.values_mut().find_map(|p| match &mut p.asked {
-            Asked::Create(asked) if asked.open == open => Some(&mut **asked),
+        // It is the first that can name its open.
+        let id = self.of_open(open).next()?;
+        match &mut self.all.get_mut(&id)?.1.asked {
+            Asked::Create(asked) => Some(&mut **asked),
             _ => None,
-        })
+        }
     }
 
     /// Takes out the WRITEs of an open, in the order they came.
-    pub(super) fn take_writes(&mut self, of: OpenId) -> Vec<Pending> {
-        let is_its = |p: &Pending| matches!(p.asked, Asked::Write { open, .. } if open == of);
-        let mut ids: Vec<u64> = self.all.iter().filter(|(_, p)| is_its(p)).map(|(id, _)| *id).collect();
-        ids.sort_unstable();
-        ids.iter().filter_map(|id| self.all.remove(id)).collect()
+    pub(super) fn take_writes(&mut self, open: OpenId) -> Vec<Pending> {
+        let is_write = |id: &u64| self.all.get(id).is_some_and(|p| matches!(p.1.asked, Asked::Write { .. }));
+        let ids: Vec<u64> = self.of_open(open).filter(is_write).collect();
+        ids.iter().filter_map(|id| self.take(*id)).collect()
     }
 
     /// Takes out the request of an answer.
     pub(super) fn take(&mut self, message_id: u64) -> Option<Pending> {
-        self.all.remove(&message_id)
+        let (place, pending) = self.all.remove(&message_id)?;
+        if let Some(open) = pending.open() {
+            self.of_open.remove(&(open, place));
+        }
+        Some(pending)
     }
 
     /// All that wait, in the order they came.
     pub(super) fn drain(&mut self) -> Vec<Pending> {
-        let mut all: Vec<(u64, Pending)> = self.all.drain().collect();
-        all.sort_by_key(|(id, p)| (p.at, *id));
+        self.order.clear();
+        self.of_open.clear();
+        let mut all: Vec<(u64, Pending)> = self.all.drain().map(|(_, p)| p).collect();
+        all.sort_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, p)| p).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smb::shared::Shared;
+    use std::net::Ipv4Addr;
+
+    fn pending(number: u64) -> Pending {
+        let server = Shared::default().server_at(Ipv4Addr::LOCALHOST.into());
+        Pending { asked: Asked::Other, at: PacketRef { number, ..PacketRef::default() }, session: (server, 1), tree: None }
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut waiting = Waiting::default();
+        let mut gone = Vec::new();
+        for id in 0..5 {
+            gone.extend(waiting.add(id, pending(id), 3).map(|p| p.at.number));
+        }
+        assert_eq!(gone, [0, 1]);
+        // One that was answered does not count, and one whose number is taken again comes back.
+        assert!(waiting.take(3).is_some());
+        assert!(waiting.add(5, pending(5), 3).is_none());
+        assert_eq!(waiting.add(2, pending(6), 3).map(|p| p.at.number), Some(2));
+        assert_eq!(waiting.add(7, pending(7), 3).map(|p| p.at.number), Some(4));
+        assert_eq!(waiting.drain().iter().map(|p| p.at.number).collect::<Vec<_>>(), [5, 6, 7]);
+    }
+
+    #[test]
+    fn answered_and_unanswered_requests_cost_no_search() {
+        let mut waiting = Waiting::default();
+        for id in 0..1_000_000 {
+            waiting.add(id, pending(id), 16_384);
+            if id % 2 == 0 {
+                waiting.take(id);
+            }
+            assert!(waiting.order.len() <= 2 * 16_385 + LEFT_MAX);
+        }
+        assert_eq!(waiting.all.len(), 16_384);
     }
 }
