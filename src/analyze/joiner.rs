@@ -159,8 +159,7 @@ impl<'o> Analysis<'o> {
             return Err(e.into());
         }
         if let Some(objects) = findings.objects.take() {
-            let rest = objects.end()?;
-            findings.tell_objects(rest);
+            objects.end(|transfer| findings.tell_objects(vec![transfer]))?;
         }
         for files in std::mem::take(&mut findings.files) {
             findings.tell(Event::Files(Box::new(files)));

@@ -257,11 +257,13 @@ impl Objects {
         self.done.try_iter().collect()
     }
 
-    /// Everything that is still open ends here; waits until all is finished, and gives the rest of the transfers.
-    pub fn end(mut self) -> Result<Vec<Transfer>, StoreError> {
+    /// Everything that is still open ends here: gives the rest of the transfers, each as soon as it is finished.
+    pub fn end(mut self, take: impl FnMut(Transfer)) -> Result<(), StoreError> {
         self.batch.notes.push(Note::End);
         self.flush()?;
         self.to_forming = None;
+        // Until the hashing thread has ended.
+        self.done.iter().for_each(take);
         let mut died = false;
         for thread in std::mem::take(&mut self.threads) {
             died |= thread.join().is_err();
@@ -269,7 +271,7 @@ impl Objects {
         if died || self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Err(self.failed());
         }
-        Ok(self.finished())
+        Ok(())
     }
 
     fn failed(&self) -> StoreError {

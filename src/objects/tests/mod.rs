@@ -121,7 +121,9 @@ impl Script {
     }
 
     pub(super) fn end(self) -> (Vec<Transfer>, tempfile::TempDir) {
-        (self.objects.end().unwrap(), self.folder)
+        let mut rest = Vec::new();
+        self.objects.end(|transfer| rest.push(transfer)).unwrap();
+        (rest, self.folder)
     }
 
     pub(super) fn only(self) -> (Transfer, tempfile::TempDir) {

@@ -207,7 +207,7 @@ fn a_full_disk_is_an_error_that_names_the_file() {
             break;
         }
     }
-    let failed = failed.or_else(|| s.objects.end().err());
+    let failed = failed.or_else(|| s.objects.end(drop).err());
     let unmounted = std::process::Command::new("umount").arg(folder.path()).status().is_ok_and(|s| s.success());
     let said = failed.unwrap().to_string();
     assert!(said.contains("cannot write") && said.contains("free some space") && said.contains(".forming-"), "{said}");
