@@ -11,6 +11,13 @@ use std::sync::Arc;
 /// Bytes of each direction of a stream that are kept to be shown.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes that all pipes hold: texts, PDUs that are not complete, calls that wait. 48 MiB: a fifth of an analysis' memory, and hundreds of
+/// pipes that are busy at once. Beyond it streams keep no more text, and what waits in an association is told as it is.
+pub(super) const HELD_BYTES_MAX: usize = 48 << 20;
+
+/// Bytes that an association may hold beyond that. 4 KiB: most calls, so that pipes that hold much are those that pay for it.
+const ASSOCIATION_BYTES: usize = 4 << 10;
+
 /// What went over one pipe.
 pub(super) struct Pipe {
     speaks: Speaks,
@@ -50,13 +57,23 @@ impl Pipe {
         Pipe { speaks: Speaks::Nothing, logon: RpcLogon::default(), address: None, began: at.time, last: at.time, bytes: [0; 2] }
     }
 
-    /// Takes the next bytes of a direction.
+    /// Bytes held.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.speaks {
+            Speaks::Nothing => 0,
+            Speaks::Rpc(association) => association.held_bytes(),
+            Speaks::Stream([to_server, to_client]) => to_server.capacity() + to_client.capacity(),
+        }
+    }
+
+    /// Takes the next bytes of a direction. `room` is how many more may be held.
     pub(super) fn push(
         &mut self,
         way: Way,
         bytes: &[u8],
         at: PacketRef,
-        make: impl FnOnce() -> Association,
+        room: usize,
+        make: impl Fn() -> Association,
         out: &mut Vec<RpcEvent>,
     ) {
         if bytes.is_empty() {
@@ -69,11 +86,18 @@ impl Pipe {
         }
         match &mut self.speaks {
             Speaks::Nothing => {}
-            Speaks::Rpc(association) => association.push(way, bytes, at, out),
+            Speaks::Rpc(association) => {
+                association.push(way, bytes, at, out);
+                if association.held_bytes() > room.max(ASSOCIATION_BYTES) {
+                    association.end(out);
+                    **association = make();
+                }
+            }
             Speaks::Stream(texts) => {
                 let text = &mut texts[side(way)];
-                let room = TEXT_BYTES_MAX.saturating_sub(text.len());
-                text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                let more = bytes.len().min(TEXT_BYTES_MAX.saturating_sub(text.len())).min(room);
+                text.reserve_exact(more);
+                text.extend_from_slice(&bytes[..more]);
             }
         }
         for told in out.iter() {

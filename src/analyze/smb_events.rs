@@ -3,7 +3,7 @@
 use super::conflicts::{Conflicts, Of};
 use super::ends::Ends;
 use super::keys::KeyRing;
-use super::pipes::{Pipe, association, text};
+use super::pipes::{HELD_BYTES_MAX, Pipe, association, text};
 use super::rpc_events::{Over, events};
 use super::sessions::{Said, Sessions, Tree};
 use super::stretches::OpenStretches;
@@ -69,6 +69,8 @@ pub(super) struct Findings<'o> {
     /// Told at the end: when a hash is done depends on threads, and what is told must not.
     pub files: Vec<Files>,
     opens: HashMap<OpenId, Open>,
+    /// Bytes that all pipes hold.
+    pipes_held: usize,
     /// Kept to be used again.
     calls: Vec<RpcEvent>,
 }
@@ -96,6 +98,7 @@ impl<'o> Findings<'o> {
             stretches: None,
             files: Vec::new(),
             opens: HashMap::new(),
+            pipes_held: 0,
             calls: Vec::new(),
         }
     }
@@ -208,6 +211,8 @@ impl<'o> Findings<'o> {
         }
         if !is_pipe {
             self.form(context, &What::Opened { open: id, file: file.clone() });
+            // Opens that are never closed make others end, which must not pile up.
+            self.drain_objects();
         }
     }
 
@@ -241,7 +246,11 @@ impl<'o> Findings<'o> {
         }
         let Route::Pipe(pipe) = &mut open.route else { return };
         let mut calls = std::mem::take(&mut self.calls);
-        pipe.push(way, bytes, context.at, || association(&keys, reveal), &mut calls);
+        let before = pipe.held_bytes();
+        let others = self.pipes_held.saturating_sub(before);
+        let room = HELD_BYTES_MAX.saturating_sub(others);
+        pipe.push(way, bytes, context.at, room, || association(&keys, reveal), &mut calls);
+        self.pipes_held = others + pipe.held_bytes();
         self.tell_calls(context, id, &mut calls);
         self.calls = calls;
     }
@@ -250,7 +259,9 @@ impl<'o> Findings<'o> {
     fn pipe_lost(&mut self, context: &Context, id: OpenId, action: Action) {
         let mut calls = std::mem::take(&mut self.calls);
         if let Some(Open { route: Route::Pipe(pipe), .. }) = self.opens.get_mut(&id) {
+            let before = pipe.held_bytes();
             pipe.lost(way_of(action), context.at, &mut calls);
+            self.pipes_held = self.pipes_held.saturating_sub(before) + pipe.held_bytes();
         }
         self.tell_calls(context, id, &mut calls);
         self.calls = calls;
@@ -278,6 +289,7 @@ impl<'o> Findings<'o> {
         let mut calls = std::mem::take(&mut self.calls);
         let mut texts = None;
         if let Some(Open { route: Route::Pipe(pipe), .. }) = self.opens.get_mut(&id) {
+            self.pipes_held = self.pipes_held.saturating_sub(pipe.held_bytes());
             texts = pipe.end(&mut calls);
         }
         self.tell_calls(context, id, &mut calls);

@@ -5,8 +5,8 @@ use super::pdu::{HEADER_BYTES, Header};
 /// Bytes taken in at once, so that a direction holds at most twice as many: a PDU has at most 64 KiB.
 const STEP_BYTES: usize = 1 << 16;
 
-/// Bytes of memory that an idle direction keeps: most PDUs fit.
-const IDLE_BYTES: usize = 1 << 13;
+/// Bytes of memory that an idle direction keeps: most PDUs fit, and a hundred thousand idle pipes stay small.
+const IDLE_BYTES: usize = 1 << 9;
 
 /// One direction.
 #[derive(Clone, Debug, Default)]
