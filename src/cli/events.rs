@@ -1,6 +1,6 @@
 //! `taploop events`.
 
-use super::output::{Failure, NOT_WHOLE, print_table};
+use super::output::{Failure, NOT_WHOLE, print_table, say};
 use super::packets::{PacketsArgs, failure};
 use crate::analyze::{Analysis, Options, Told};
 use crate::events::event_types::EventType;
@@ -10,6 +10,9 @@ use crate::objects::hashing::Hashes;
 use crate::objects::limits::Limits;
 use crate::time::Window;
 use std::io::{self, BufWriter, Write};
+
+/// Events that people get to see.
+const EVENTS_TOLD: usize = 100_000;
 
 /// The command's arguments.
 #[derive(clap::Args)]
@@ -42,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         count += 1;
         if args.json {
             broken = writeln!(out, "{}", event.to_json_line()).err();
-        } else {
+        } else if rows.len() < EVENTS_TOLD {
             rows.push(row(&event));
         }
     };
@@ -72,6 +75,9 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     if !args.json && !rows.is_empty() {
         rows.sort();
         print_table(&["time", "type", "client", "server", "what"], &rows, 0);
+    }
+    if count as usize > rows.len() && !args.json {
+        say(&format!("{} more: --json lists them", count as usize - rows.len()));
     }
     Ok(input.verdict(&totals, count > 0, "no event of these types"))
 }
