@@ -32,6 +32,18 @@ pub struct Export {
     manifest: BufWriter<File>,
     manifest_path: PathBuf,
     entries: u64,
+    /// The manifest is at its place.
+    ended: bool,
+}
+
+/// What does not come to its end leaves no manifest, and no beginning of one.
+impl Drop for Export {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Nothing can be done about a failure here; its name says that it is not whole.
+            let _ = std::fs::remove_file(&self.manifest_path);
+        }
+    }
 }
 
 /// What the manifest says of one object.
@@ -59,7 +71,7 @@ impl Export {
         manifest.write_all(b"{\"version\":1,\"objects\":[").map_err(|e| StoreError::io("write", &manifest_path, e))?;
         // The manifest's own name is its.
         taken.insert(String::from("manifest.json"));
-        Ok(Export { folder: folder.to_owned(), taken, next: HashMap::new(), manifest, manifest_path, entries: 0 })
+        Ok(Export { folder: folder.to_owned(), taken, next: HashMap::new(), manifest, manifest_path, entries: 0, ended: false })
     }
 
     /// Exports one object; without a stored content an empty file. Returns its file. A content of the same file system is not copied but
@@ -98,6 +110,7 @@ impl Export {
         self.next.remove("manifest.json");
         let path = self.manifest_path.clone();
         let named = self.give_name(&path, "manifest.json")?;
+        self.ended = true;
         Ok(self.folder.join(named))
     }
 

@@ -99,3 +99,12 @@ fn a_name_that_is_not_known_is_the_file_id() {
     let (t, _folder) = s.only();
     assert_eq!(Object::new(&t, &who()).name, "File_Id_ab01");
 }
+
+#[test]
+fn what_does_not_come_to_its_end_leaves_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Export::new(folder.path()).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let manifest = Export::new(folder.path()).unwrap().end().unwrap();
+    assert!(manifest.exists());
+}
