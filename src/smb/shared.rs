@@ -146,9 +146,14 @@ impl Shared {
         session.opens.into_values().collect()
     }
 
+    /// Whether there is no room for a further open.
+    pub(super) fn is_full(&self) -> bool {
+        self.opens.len() >= self.limits.opens
+    }
+
     /// Keeps an open under its file id; the one that had it before comes back, as does one that there is no more room for.
     pub(super) fn keep(&mut self, key: SessionKey, file_id: [u8; 16], open: OpenFile) -> Option<OpenFile> {
-        if self.opens.len() >= self.limits.opens {
+        if self.is_full() {
             return Some(open);
         }
         let id = open.id;
@@ -215,5 +220,61 @@ impl Shared {
         let mut all: Vec<_> = sessions.into_values().flat_map(|s| s.opens.into_values().map(move |o| (s.id, o))).collect();
         all.sort_by_key(|(_, o)| o.id);
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn open(id: u64) -> OpenFile {
+        OpenFile { id: OpenId(id), tree: None, is_pipe: false, file: Opened::default(), delete: false, resume_key: None }
+    }
+
+    fn file_id(persistent: u8, volatile: u8) -> [u8; 16] {
+        let mut id = [volatile; 16];
+        id[..8].fill(persistent);
+        id
+    }
+
+    #[test]
+    fn opens_are_found_by_number_and_by_persistent_id_until_they_go() {
+        let mut shared = Shared::new(Limits { opens: 3, ..Limits::default() });
+        let server = shared.server_at(Ipv4Addr::LOCALHOST.into());
+        let (one, two) = ((server, 1), (server, 2));
+        assert!(shared.keep(one, file_id(1, 1), open(1)).is_none());
+        assert!(shared.keep(two, file_id(2, 2), open(2)).is_none());
+        assert_eq!(shared.open_by_id(one, OpenId(1)).map(|o| o.id), Some(OpenId(1)));
+        assert!(shared.open_by_id(two, OpenId(1)).is_none(), "another session's");
+        // A reused file id: the one before is found no more.
+        assert_eq!(shared.keep(one, file_id(1, 1), open(3)).map(|o| o.id), Some(OpenId(1)));
+        assert!(shared.open_by_id(one, OpenId(1)).is_none());
+        // A reconnect from another session, once.
+        assert_eq!(shared.take_durable(server, &file_id(1, 9)).map(|o| o.id), Some(OpenId(3)));
+        assert!(shared.take_durable(server, &file_id(1, 9)).is_none());
+        // What goes with its session makes room.
+        assert!(shared.keep(two, file_id(4, 4), open(4)).is_none() && shared.keep(two, file_id(5, 5), open(5)).is_none());
+        assert_eq!(shared.keep(one, file_id(6, 6), open(6)).map(|o| o.id), Some(OpenId(6)), "no room");
+        assert_eq!(shared.forget(two).len(), 3);
+        assert!(shared.opens.is_empty() && shared.durable.is_empty());
+        assert!(shared.keep(one, file_id(6, 6), open(6)).is_none());
+        assert_eq!(shared.take_by_id(one, OpenId(6)).map(|o| o.id), Some(OpenId(6)));
+        assert!(shared.opens.is_empty() && shared.durable.is_empty());
+    }
+
+    #[test]
+    fn a_hundred_thousand_opens_cost_no_search() {
+        let mut shared = Shared::default();
+        let server = shared.server_at(Ipv4Addr::LOCALHOST.into());
+        let key = (server, 1);
+        let id = |n: u64| u128::from(n).to_le_bytes();
+        for n in 0..100_000 {
+            shared.keep(key, id(n), open(n));
+        }
+        for n in 0..100_000 {
+            assert!(shared.open_by_id(key, OpenId(n)).is_some());
+            assert!(shared.take_durable(server, &id(n + 1_000_000)).is_none());
+        }
     }
 }

@@ -101,14 +101,16 @@ pub(super) fn response(part: &Part<'_>, tree: Option<TreeId>, asked: Option<Aske
     let is_pipe = tree_kind(part.session, tree, tools) == TreeKind::Pipe;
     let delete = delete || options & DELETE_ON_CLOSE != 0;
     let open = OpenFile { id, tree, is_pipe, file: file.clone(), delete, resume_key: None };
-    if let Some(gone) = tools.shared.keep(part.session, file_id, open).filter(|g| g.id != id) {
-        tools.tell_gone(part.session, &gone);
-    }
+    let back = tools.shared.keep(part.session, file_id, open);
+    // The one that had its file id; or itself, where there is no more room: that is gone after it was told.
+    let (refused, replaced) = back.into_iter().partition::<Vec<_>, _>(|b| b.id == id);
+    replaced.iter().for_each(|gone| tools.tell_gone(part.session, gone));
     let size = file.size;
     tools.tell(part.session, tree, &What::Opened { open: id, file });
     if let Some(size) = size {
         tools.tell(part.session, tree, &What::Size { open: id, size, from: SizeFrom::Create });
     }
+    refused.iter().for_each(|gone| tools.tell_gone(part.session, gone));
 }
 
 fn file_of(asked: &AskedCreate) -> Opened {
@@ -154,13 +156,16 @@ pub(super) fn file_id_of(
         *last = Some(open.id);
         return Some((open.id, open.is_pipe));
     }
+    if tools.shared.is_full() {
+        tools.tell(part.session, tree, &What::Odd { name: "limit_opens", bytes: part.bytes.len() as u64 });
+        return None;
+    }
     let is_pipe = tree_kind(part.session, tree, tools) == TreeKind::Pipe;
     let id = tools.shared.ids.open();
     let file = Opened { file_id: file_id.to_vec(), ..Opened::default() };
     let open = OpenFile { id, tree, is_pipe, file: file.clone(), delete: false, resume_key: None };
-    if let Some(gone) = tools.shared.keep(part.session, file_id, open) {
-        tools.tell_gone(part.session, &gone);
-    }
+    // There is room, and nothing had its file id.
+    let _ = tools.shared.keep(part.session, file_id, open);
     *last = Some(id);
     tools.tell(part.session, tree, &What::Opened { open: id, file });
     Some((id, is_pipe))
