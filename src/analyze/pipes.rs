@@ -144,3 +144,30 @@ pub(super) fn text(bytes: &[u8]) -> Option<String> {
     };
     Some(text.replace('\0', "\u{fffd}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make() -> Association {
+        Association::new(Limits::default())
+    }
+
+    #[test]
+    fn no_pipe_holds_more_than_there_is_room_for() {
+        let (at, mut out) = (PacketRef::default(), Vec::new());
+        let mut pipe = Pipe::new(at);
+        pipe.push(Way::ToServer, b"hello", at, 3, make, &mut out);
+        pipe.push(Way::ToClient, b"world", at, 0, make, &mut out);
+        assert_eq!((pipe.bytes, pipe.end(&mut out)), ([5, 5], Some([b"hel".to_vec(), Vec::new()])));
+        // A fragment that says to be long, and does not end.
+        let mut begun = b"\x05\x00\x00\x01\x10\x00\x00\x00\x00\xf0\x00\x00\x01\x00\x00\x00".to_vec();
+        begun.resize(0xe000, 0);
+        for (room, most) in [(HELD_BYTES_MAX, 256 << 10), (0, ASSOCIATION_BYTES)] {
+            let mut pipe = Pipe::new(at);
+            pipe.push(Way::ToServer, &begun, at, room, make, &mut out);
+            assert!(matches!(pipe.speaks, Speaks::Rpc(_)) && pipe.held_bytes() <= most);
+            assert_eq!(pipe.held_bytes() > ASSOCIATION_BYTES, room > 0);
+        }
+    }
+}
