@@ -468,6 +468,7 @@ impl Listener for Findings<'_> {
                 self.totals.sealed.1 += bytes;
                 self.form(context, what);
             }
+            What::RequestsLost => self.form(context, what),
             What::Odd { name, bytes } => self.odd(name, *bytes),
             What::Negotiated { .. }
             | What::SessionClosed

@@ -170,6 +170,7 @@ impl Objects {
                 Note::Closed { open: *open, status: *status, at: by_close.then_some(context.at) }
             }
             What::Sealed { .. } => Note::Sealed { of },
+            What::RequestsLost => Note::RequestsLost { of },
             _ => return Ok(()),
         };
         self.note(note)

@@ -33,6 +33,8 @@ pub(super) struct Forming {
     disk: Disk,
     limits: Limits,
     sealed: HashMap<SealedIn, u64>,
+    /// How often requests of a connection were lost.
+    requests_lost: HashMap<ConnectionId, u64>,
     forgotten: HashSet<OpenId>,
     provenance: Option<PathBuf>,
     window: bool,
@@ -64,6 +66,7 @@ impl Forming {
             disk: Disk::new(scratch.path().to_owned(), limits),
             limits,
             sealed: HashMap::new(),
+            requests_lost: HashMap::new(),
             forgotten: HashSet::new(),
             provenance,
             window,
@@ -147,6 +150,13 @@ impl Forming {
                 }
                 Ok(())
             }
+            Note::RequestsLost { of } => {
+                let connection = of.connection;
+                if self.requests_lost.len() < self.limits.sealed_sessions || self.requests_lost.contains_key(&connection) {
+                    *self.requests_lost.entry(connection).or_default() += 1;
+                }
+                Ok(())
+            }
             Note::Conflict { open, action, range } => self.with(open, None, jobs, |o, tools| {
                 let version = match action {
                     Action::Read => &mut o.reading.current,
@@ -225,6 +235,7 @@ impl Forming {
         let writing = Writing::new(ranges, sidecar("write"));
         let mut open = Box::new(Open::new(id, of.connection, of.at, reading, writing));
         open.sealed_before = self.sealed(of.connection, of.session);
+        open.requests_lost_before = self.requests_lost(of.connection);
         self.opens.insert(id, Held { open, used: 0, cost: 0 });
         Ok(())
     }
@@ -232,6 +243,10 @@ impl Forming {
     fn sealed(&self, connection: ConnectionId, session: Option<SessionId>) -> u64 {
         let count = |key| self.sealed.get(&key).copied().unwrap_or(0);
         count(SealedIn::Connection(connection)) + session.map_or(0, |session| count(SealedIn::Session(session)))
+    }
+
+    fn requests_lost(&self, connection: ConnectionId) -> u64 {
+        self.requests_lost.get(&connection).copied().unwrap_or(0)
     }
 
     /// Ends the one that has been silent longest.
@@ -261,7 +276,8 @@ impl Forming {
         self.forgotten.remove(&id);
         let Some(open) = self.remove(id) else { return Ok(()) };
         let sealed = self.sealed(open.connection(), open.session) > open.sealed_before;
+        let requests_lost = self.requests_lost(open.connection()) > open.requests_lost_before;
         let mut tools = Tools { disk: &mut self.disk, jobs, limits: self.limits };
-        open.end(&mut tools, Ending { success, at, sealed, window: self.window })
+        open.end(&mut tools, Ending { success, at, sealed, requests_lost, window: self.window })
     }
 }

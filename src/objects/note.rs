@@ -42,6 +42,8 @@ pub(super) enum Note {
     Closed { open: OpenId, status: Option<u32>, at: Option<PacketRef> },
     /// A message of the session could not be decrypted.
     Sealed { of: Of },
+    /// Requests of the connection were lost.
+    RequestsLost { of: Of },
     /// Copies of bytes differ.
     Conflict { open: OpenId, action: Action, range: Span },
     /// It is no file.

@@ -45,6 +45,8 @@ pub(super) struct Open {
     pub(super) copied_from: Option<(Option<OpenId>, Option<String>)>,
     /// Messages of its session that could not be decrypted, when it began.
     pub(super) sealed_before: u64,
+    /// How often requests of its connection had been lost when it began.
+    pub(super) requests_lost_before: u64,
     /// A limit ended it early.
     pub(super) limited: bool,
     size_at_open: Option<u64>,
@@ -59,6 +61,8 @@ pub(super) struct Ending {
     pub(super) at: Option<PacketRef>,
     /// Messages of the session could not be decrypted meanwhile.
     pub(super) sealed: bool,
+    /// Requests of the connection were lost meanwhile.
+    pub(super) requests_lost: bool,
     /// Whether there is a window that bytes are counted in.
     pub(super) window: bool,
 }
@@ -81,6 +85,7 @@ impl Open {
             deleted: false,
             copied_from: None,
             sealed_before: 0,
+            requests_lost_before: 0,
             limited: false,
             size_at_open: None,
         }
@@ -217,7 +222,9 @@ impl Open {
                 sealed: ending.sealed,
             };
             let end = version.size_then.map_or(version.seen.end().max(version.reasons.end()).max(asked.end()), |s| s.0);
-            let missing = absence.list(end, &[(u64::MAX, Why::NotRequested)]);
+            // Between what was asked for lay what was asked for, too; beyond it nothing says so.
+            let between = if ending.requests_lost { version.seen.end().max(asked.end()) } else { 0 };
+            let missing = absence.list(end, &[(between, Why::Lost), (u64::MAX, Why::NotRequested)]);
             let limited = self.limited || self.reading.versions_dropped > 0;
             let told = Told {
                 missing,
@@ -263,7 +270,8 @@ impl Open {
             };
             let end = version.size_then.map_or(version.seen.end().max(version.reasons.end()), |s| s.0);
             let old_end = self.writing.size.old_end().unwrap_or(u64::MAX);
-            let missing = absence.list(end, &[(old_end, Why::NotRewritten), (u64::MAX, Why::NeverWritten)]);
+            let grown = if ending.requests_lost { Why::Lost } else { Why::NeverWritten };
+            let missing = absence.list(end, &[(old_end, Why::NotRewritten), (u64::MAX, grown)]);
             let limited = self.limited || self.writing.versions_dropped > 0;
             let told = Told {
                 missing,

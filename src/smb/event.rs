@@ -305,6 +305,8 @@ pub enum What<'a> {
         /// Why.
         why: NoPlaintext,
     },
+    /// Requests were lost on the way into the capture: what they asked for, or wrote, is not known.
+    RequestsLost,
     /// Something odd, counted: no more is known than its name (`unplaced_read`, `unknown_message`, `resynchronized`, ...).
     Odd {
         /// Its name.

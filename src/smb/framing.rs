@@ -24,6 +24,8 @@ pub(super) trait Sink {
     fn finish(&mut self, at: PacketRef);
     /// Messages were lost, or cannot be told apart.
     fn gap(&mut self, at: PacketRef);
+    /// A message that is read in one piece has a gap: nothing can be read of it.
+    fn message_lost(&mut self, length: u64, at: PacketRef);
     /// Something odd, with the bytes concerned.
     fn odd(&mut self, name: &'static str, bytes: u64, at: PacketRef);
     /// What helps to tell a beginning.
@@ -327,7 +329,7 @@ impl Framer {
             State::Whole { total } => {
                 // Of a message that is read in one piece nothing can be read; where the next one begins is known.
                 let left = ((PREFIX_LEN + total) - self.held.len()) as u64;
-                sink.odd("message_with_a_gap", total as u64, at);
+                sink.message_lost(total as u64, at);
                 sink.gap(at);
                 self.let_go();
                 self.state = match left.checked_sub(length) {

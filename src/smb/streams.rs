@@ -73,6 +73,18 @@ impl Reading<'_> {
         what(&mut self.versions.two, &mut tools);
     }
 
+    fn context(&self, at: PacketRef) -> Context {
+        let connection = self.carrier.connection;
+        Context { connection, at, session: None, tree: None, encrypted: false, compressed: false }
+    }
+
+    /// Messages were lost.
+    fn lost_messages(&mut self, at: PacketRef) {
+        if self.carrier.way == Way::ToServer {
+            self.out.smb(&self.context(at), &What::RequestsLost);
+        }
+    }
+
     fn is_one(&self, head: &[u8]) -> bool {
         match head.first_chunk::<4>() {
             Some(&MAGIC_1) => true,
@@ -144,12 +156,16 @@ impl Sink for Reading<'_> {
             one.gap(&self.carrier, &mut self.shared.ids, self.out);
         }
         self.two(at, |two, tools| two.gap(tools));
+        self.lost_messages(at);
+    }
+
+    fn message_lost(&mut self, length: u64, at: PacketRef) {
+        self.odd("message_with_a_gap", length, at);
+        self.lost_messages(at);
     }
 
     fn odd(&mut self, name: &'static str, bytes: u64, at: PacketRef) {
-        let connection = self.carrier.connection;
-        let context = Context { connection, at, session: None, tree: None, encrypted: false, compressed: false };
-        self.out.smb(&context, &What::Odd { name, bytes });
+        self.out.smb(&self.context(at), &What::Odd { name, bytes });
     }
 
     fn known(&self) -> Known {

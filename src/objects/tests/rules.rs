@@ -279,6 +279,39 @@ fn truncation_drops_bytes() {
 }
 
 #[test]
+fn what_lost_requests_may_have_written_is_lost() {
+    for lost in [false, true] {
+        let mut s = Script::new();
+        s.opened(OPEN, 2, 0);
+        s.write(OPEN, 0, &[5; 10]);
+        if lost {
+            s.tell(&What::RequestsLost);
+        }
+        s.write(OPEN, 30, &[5; 10]);
+        s.size(OPEN, 50, SizeFrom::Close);
+        s.close(OPEN);
+        let why = if lost { Why::Lost } else { Why::NeverWritten };
+        assert_eq!(missing(&s.only().0), [(10, 30, why), (40, 50, why)]);
+    }
+}
+
+#[test]
+fn what_lost_requests_may_have_asked_for_lies_between_what_others_did() {
+    for lost in [false, true] {
+        let mut s = Script::new();
+        s.opened(OPEN, 1, 50);
+        s.read(OPEN, 0, &[5; 10]);
+        if lost {
+            s.tell(&What::RequestsLost);
+        }
+        s.read(OPEN, 30, &[5; 10]);
+        s.close(OPEN);
+        let why = if lost { Why::Lost } else { Why::NotRequested };
+        assert_eq!(missing(&s.only().0), [(10, 30, why), (40, 50, Why::NotRequested)]);
+    }
+}
+
+#[test]
 fn a_second_reading_that_differs_is_another_version() {
     let mut s = Script::new();
     s.opened(OPEN, 1, 12);
