@@ -28,6 +28,9 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+/// By how much sealing gives way to other threads: it gets a tenth of the time that both want.
+const SEALING_NICE: i32 = 10;
+
 /// Why a ring cannot be opened for writing, or could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum RingWriteError {
@@ -172,7 +175,11 @@ impl RingWriter {
         let spare = Arc::new(Mutex::new(Vec::new()));
         let sealer = {
             let shared = shared.clone();
-            std::thread::spawn(move || seal_segments(&shared, &seals_in))
+            std::thread::spawn(move || {
+                // Where there is not time for all, what comes in goes before what can wait. On Linux this is of the thread alone.
+                let _ = rustix::process::nice(SEALING_NICE);
+                seal_segments(&shared, &seals_in)
+            })
         };
         let disk_thread = {
             let (shared, spare) = (shared.clone(), spare.clone());
