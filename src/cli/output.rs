@@ -123,16 +123,20 @@ pub(super) fn rough(seconds: u64) -> String {
     }
 }
 
+/// Characters of a cell of a table that are shown: beyond that it is read with --json.
+const CELL_MAX: usize = 400;
+
 /// A table for people, on standard error. The first columns are names, the last `numbers` numbers.
 pub(super) fn print_table(head: &[&str], rows: &[Vec<String>], numbers: usize) {
     let mut lines = vec![head.iter().map(ToString::to_string).collect::<Vec<_>>()];
-    lines.extend(rows.iter().map(|row| row.iter().map(|cell| shown(cell)).collect()));
+    lines.extend(rows.iter().map(|row| row.iter().map(|cell| shown(&bounded(cell))).collect()));
     let width = |column: usize| lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let mut text = String::new();
     for line in &lines {
         let cells = line.iter().zip(&widths).enumerate().map(|(i, (cell, &width))| {
-            if i + numbers >= head.len() { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            let blanks = " ".repeat(width - cell.chars().count().min(width));
+            if i + numbers >= head.len() { format!("{blanks}{cell}") } else { format!("{cell}{blanks}") }
         });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -140,9 +144,24 @@ pub(super) fn print_table(head: &[&str], rows: &[Vec<String>], numbers: usize) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// The beginning of a text that is too long for a cell.
+fn bounded(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(CELL_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_cell_is_cut_and_no_panic() {
+        print_table(&["a", "b"], &[vec!["x".repeat(100_000), "\u{1b}".repeat(100_000)]], 0);
+        assert_eq!(bounded(&"é".repeat(500)), format!("{}...", "é".repeat(CELL_MAX)));
+        assert_eq!(bounded("short"), "short");
+    }
 
     #[test]
     fn foreign_text_cannot_move_the_cursor() {
