@@ -129,20 +129,33 @@ impl Pipe {
     }
 }
 
-/// Bytes as text: UTF-16 where every second byte of much of it is zero, else UTF-8 with what is not replaced.
+/// Zeros in a row that separate texts: records of fixed size are filled up with them, as RemCom's command is.
+const ZEROS_BETWEEN: usize = 4;
+
+/// Bytes as text; between texts of their own U+FFFD stands for the zeros.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
-    if bytes.is_empty() {
-        return None;
+    let mut parts: Vec<String> = Vec::new();
+    let mut rest = bytes;
+    while let Some(start) = rest.iter().position(|b| *b != 0) {
+        rest = &rest[start..];
+        let end = rest.windows(ZEROS_BETWEEN).position(|w| w.iter().all(|b| *b == 0)).unwrap_or(rest.len());
+        parts.push(decoded(&rest[..end]));
+        rest = &rest[end..];
     }
+    Some(parts.join("\u{fffd}")).filter(|t| !t.is_empty())
+}
+
+/// UTF-16 where every second byte of much of it is zero, else UTF-8 with what is not replaced.
+fn decoded(bytes: &[u8]) -> String {
     let zeros = bytes.iter().skip(1).step_by(2).filter(|b| **b == 0).count();
-    let is_wide = bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4;
-    let text = if is_wide {
-        let units = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    let text = if bytes.len() >= 4 && zeros * 10 >= bytes.len() * 4 {
+        // The last letter's zero is one of those that end the text.
+        let units = bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b.get(1).copied().unwrap_or(0)]));
         char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
     } else {
         String::from_utf8_lossy(bytes).into_owned()
     };
-    Some(text.replace('\0', "\u{fffd}"))
+    text.replace('\0', "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -151,6 +164,21 @@ mod tests {
 
     fn make() -> Association {
         Association::new(Limits::default())
+    }
+
+    #[test]
+    fn texts_of_either_kind_are_read_between_zeros() {
+        let wide = |t: &str| t.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        assert_eq!(text(b""), None);
+        assert_eq!(text(&[0; 40]), None);
+        assert_eq!(text(b"dir\r\n").as_deref(), Some("dir\r\n"));
+        assert_eq!(text(&wide("dir \u{e9}\r\n")).as_deref(), Some("dir \u{e9}\r\n"));
+        let mut record = b"cmd.exe".to_vec();
+        record.resize(0x1000, 0);
+        record.extend(wide("C:\\temp"));
+        record.extend([0; 500]);
+        record.extend([0x20, 0, 0, 0]);
+        assert_eq!(text(&record).as_deref(), Some("cmd.exe\u{fffd}C:\\temp\u{fffd} "));
     }
 
     #[test]
