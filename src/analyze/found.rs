@@ -50,11 +50,10 @@ fn heard(from: NameFrom) -> &'static str {
 
 fn shown(account: account::Account) -> Account {
     let how = match account.how {
-        How::Ntlm => "ntlm",
+        How::Ntlm | How::Plain => "ntlm",
         How::Kerberos => "kerberos",
         How::Anonymous => "anonymous",
         How::Guest => "guest",
-        How::Plain => "plain",
     };
     Account { domain: account.domain, user: account.user, workstation: account.workstation, how: how.to_string() }
 }
@@ -79,7 +78,7 @@ fn fuid(transfer: &Transfer, who: &Who) -> String {
 }
 
 /// The `files` event of a transfer.
-pub(super) fn files(transfer: &Transfer, who: &Who, ends: &Ends) -> Option<Files> {
+pub(super) fn files(transfer: &Transfer, who: &Who, ends: &Ends, account: Option<account::Account>) -> Option<Files> {
     let named = ends.of(transfer.connection)?;
     let is_orig = transfer.action == Action::Write;
     let (from, to) = if is_orig { (who.client.ip, who.server.ip) } else { (who.server.ip, who.client.ip) };
@@ -118,6 +117,6 @@ pub(super) fn files(transfer: &Transfer, who: &Who, ends: &Ends) -> Option<Files
         md5: transfer.content.md5.clone(),
         sha1: transfer.content.sha1.clone(),
         sha256: transfer.content.sha256.clone(),
-        account: None,
+        account,
     })
 }

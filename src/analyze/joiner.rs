@@ -158,6 +158,7 @@ impl<'o> Analysis<'o> {
         if let Some(e) = findings.failed.take() {
             return Err(e.into());
         }
+        findings.oddities.end().into_iter().for_each(|e| findings.tell(e));
         if let Some(objects) = findings.objects.take() {
             objects.end(|transfer| findings.tell_objects(vec![transfer]))?;
         }
@@ -299,6 +300,7 @@ impl Joiner<'_> {
     }
 
     fn conn(&mut self, connection: &Connection, summary: &Summary, services: &[&'static str]) {
+        let inside = self.findings.inside.take(connection.id);
         if !self.wants_conn {
             return;
         }
@@ -308,7 +310,7 @@ impl Joiner<'_> {
             _ => "icmp",
         };
         let lasted = summary.duration_ns > 0;
-        let mut services: Vec<&str> = services.to_vec();
+        let mut services: Vec<&str> = services.iter().copied().chain(inside).collect();
         services.sort_unstable();
         services.dedup();
         let row = Conn {
@@ -391,7 +393,8 @@ impl Handler for Joiner<'_> {
 
     fn conflict(&mut self, connection: &Connection, way: Way, conflict: Conflict<'_>) {
         if matches!(self.links.get(&connection.id), Some(Link { carried: Carried::Smb, .. })) {
-            self.findings.odd("conflict", conflict.bytes.len() as u64);
+            let at = self.at.time;
+            self.findings.odd("conflict", conflict.bytes.len() as u64, connection.id, |_| Some(head_of(connection).at(at)));
             let (offset, length) = (conflict.offset, conflict.bytes.len() as u64);
             let found = self.findings.conflicts.conflict(connection.id, way, offset, length, conflict.was_delivered);
             self.findings.in_conflict(&found);
@@ -437,6 +440,6 @@ impl Handler for Joiner<'_> {
     }
 
     fn limit(&mut self, name: &'static str, _count: u64) {
-        self.findings.odd(name, 0);
+        self.findings.oddities.odd(&mut self.findings.totals, name, 0, None);
     }
 }

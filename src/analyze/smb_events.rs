@@ -2,7 +2,9 @@
 
 use super::conflicts::{Conflicts, Of};
 use super::ends::Ends;
+use super::inside::Inside;
 use super::keys::KeyRing;
+use super::oddities::Oddities;
 use super::pipes::{HELD_BYTES_MAX, Pipe, association, text};
 use super::rpc_events::{Over, events};
 use super::sessions::{Said, Sessions, Tree};
@@ -13,10 +15,11 @@ use crate::events::files::Files;
 use crate::events::head::between;
 use crate::events::names::HostNames;
 use crate::events::pipe_stream::PipeStream;
+use crate::events::server_copy::ServerCopy;
 use crate::events::smb_files::{FileTimes, SmbAction, SmbFiles};
 use crate::events::smb_mapping::SmbMapping;
 use crate::events::{Event, EventTypes, Head};
-use crate::flow::Way;
+use crate::flow::{ConnectionId, Way};
 use crate::objects::collector::Objects;
 use crate::objects::error::StoreError;
 use crate::objects::transfer::Transfer;
@@ -30,6 +33,8 @@ const ENTRIES_MAX: usize = 1_000;
 
 /// Opens that are remembered. As many as SMB itself keeps.
 const OPENS_MAX: usize = 262_144;
+/// [MS-FSCC] 2.3.85.
+const FSCTL_SET_ZERO_DATA: u32 = 0x0009_80C8;
 
 /// Where an open's bytes go.
 enum Route {
@@ -71,6 +76,10 @@ pub(super) struct Findings<'o> {
     opens: HashMap<OpenId, Open>,
     /// Bytes that all pipes hold.
     pipes_held: usize,
+    /// What was odd.
+    pub oddities: Oddities,
+    /// What connections of SMB carry beside it.
+    pub inside: Inside,
     /// Kept to be used again.
     calls: Vec<RpcEvent>,
 }
@@ -99,6 +108,8 @@ impl<'o> Findings<'o> {
             files: Vec::new(),
             opens: HashMap::new(),
             pipes_held: 0,
+            oddities: Oddities::default(),
+            inside: Inside::default(),
             calls: Vec::new(),
         }
     }
@@ -125,10 +136,9 @@ impl<'o> Findings<'o> {
     pub(super) fn tell_objects(&mut self, finished: Vec<Transfer>) {
         for transfer in finished {
             let who = super::found::who(&transfer, &self.ends, &mut self.sessions, &self.names);
-            if self.wanted.is_some_and(|w| w.contains(crate::events::event_types::EventType::Files))
-                && let Some(files) = super::found::files(&transfer, &who, &self.ends)
-            {
-                self.files.push(files);
+            if self.wanted.is_some_and(|w| w.contains(crate::events::event_types::EventType::Files)) {
+                let account = self.sessions.account(transfer.session);
+                self.files.extend(super::found::files(&transfer, &who, &self.ends, account));
             }
             let stretches = self.stretches.as_ref().map(|s| s.of(transfer.open)).unwrap_or_default();
             (self.out)(Told::Object(Box::new(Found { transfer, who, stretches })));
@@ -178,7 +188,7 @@ impl<'o> Findings<'o> {
         let tree = context.tree.or_else(|| self.opens.get(&id).and_then(|o| o.tree));
         let kind = self.sessions.tree(tree).map_or(TreeKind::Unknown, |t| t.kind);
         if self.opens.len() >= OPENS_MAX && !self.opens.contains_key(&id) {
-            self.odd("limit_opens", 0);
+            self.odd_smb(context, "limit_opens", 0);
             return;
         }
         let open = self.opens.entry(id).or_insert_with(|| Open {
@@ -271,6 +281,7 @@ impl<'o> Findings<'o> {
         if calls.is_empty() {
             return;
         }
+        self.inside.add(context.connection, "dce_rpc");
         let Some(named) = self.ends.of(context.connection) else { return calls.clear() };
         let Some(open) = self.opens.get_mut(&id) else { return calls.clear() };
         let account = self.sessions.account(open.session.or(context.session));
@@ -323,11 +334,33 @@ impl<'o> Findings<'o> {
         }
     }
 
-    /// Counts something odd.
-    pub(super) fn odd(&mut self, name: &'static str, bytes: u64) {
-        let count = self.totals.odd.entry(name).or_default();
-        count.0 += 1;
-        count.1 = count.1.saturating_add(bytes);
+    /// Counts something odd, of a connection whose head is told where it is wanted.
+    pub(super) fn odd(&mut self, name: &'static str, bytes: u64, of: ConnectionId, head: impl FnOnce(&Self) -> Option<Head>) {
+        let of = if self.oddities.is_new(of, name) { head(self).map(|head| (of, head)) } else { None };
+        let told = self.oddities.odd(&mut self.totals, name, bytes, of);
+        told.into_iter().for_each(|e| self.tell(e));
+    }
+
+    fn odd_smb(&mut self, context: &Context, name: &'static str, bytes: u64) {
+        self.odd(name, bytes, context.connection, |findings| findings.head(context));
+    }
+
+    /// The server copied or zeroed a range.
+    fn server_copy(&mut self, context: &Context, id: OpenId, from: Option<OpenId>, (offset, length): (u64, u64), fsctl: u32) {
+        let Some(head) = self.head(context) else { return };
+        let Some(open) = self.opens.get(&id) else { return };
+        let row = ServerCopy {
+            head,
+            action: if fsctl == FSCTL_SET_ZERO_DATA { "zero" } else { "copy" },
+            fsctl,
+            path: self.sessions.tree(open.tree).map(|t| t.path.clone()).filter(|p| !p.is_empty()),
+            name: open.file.name.clone(),
+            source_name: from.and_then(|from| self.opens.get(&from)).and_then(|o| o.file.name.clone()),
+            offset,
+            length,
+            account: self.sessions.account(open.session.or(context.session)),
+        };
+        self.tell(Event::ServerCopy(Box::new(row)));
     }
 
     /// Bytes of a READ or WRITE: whether they are a pipe's.
@@ -385,6 +418,7 @@ impl<'o> Findings<'o> {
     }
 
     fn token(&mut self, context: &Context, way: Way, token: &[u8], status: Option<u32>) {
+        self.inside.token(context.connection, token);
         let Some(session) = context.session else { return };
         let head = self.head(context);
         let told = self.sessions.token(session, context.connection, Said { way, token, status }, head);
@@ -428,6 +462,9 @@ impl Listener for Findings<'_> {
             | What::WriteDone { open, .. }
             | What::Size { open, .. }
             | What::ServerCopy { open, .. } => {
+                if let What::ServerCopy { open, source, offset, length, fsctl } = what {
+                    self.server_copy(context, *open, *source, (*offset, *length), *fsctl);
+                }
                 // What comes after the close, of another channel, is of no open any more.
                 if self.opens.contains_key(open) && !self.is_pipe(*open) {
                     self.form(context, what);
@@ -463,13 +500,13 @@ impl Listener for Findings<'_> {
             }
             What::TreeConnected { .. } => self.tree_connected(context, what),
             What::Listed { open, entries } => self.listed(context, *open, entries),
-            What::Sealed { bytes, .. } => {
-                self.totals.sealed.0 += 1;
-                self.totals.sealed.1 += bytes;
+            What::Sealed { session, bytes, why } => {
+                let place = (context.connection, context.at);
+                self.oddities.sealed(&mut self.totals, (*session, *bytes, *why), place, &self.ends);
                 self.form(context, what);
             }
             What::RequestsLost => self.form(context, what),
-            What::Odd { name, bytes } => self.odd(name, *bytes),
+            What::Odd { name, bytes } => self.odd_smb(context, name, *bytes),
             What::Negotiated { .. }
             | What::SessionClosed
             | What::TreeDisconnected

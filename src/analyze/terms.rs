@@ -67,8 +67,8 @@ pub struct Totals {
     pub connections: u64,
     /// Those that carried SMB.
     pub smb_connections: u64,
-    /// Encrypted SMB messages that were not opened: how many, and their bytes.
-    pub sealed: (u64, u64),
+    /// Encrypted SMB messages that were not opened: how many, and their bytes, by why (`no_key`, `wrong_key`, `late_start`).
+    pub sealed: BTreeMap<&'static str, (u64, u64)>,
     /// What was odd, or hit a limit: how often, and the bytes concerned, by name.
     pub odd: BTreeMap<&'static str, (u64, u64)>,
     /// What files could not give: said once each.

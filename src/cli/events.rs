@@ -19,7 +19,7 @@ const EVENTS_TOLD: usize = 100_000;
 pub(super) struct Args {
     #[command(flatten)]
     packets: PacketsArgs,
-    /// Only these types, separated by commas: conn, smb_mapping, smb_files, files, ntlm, kerberos, dce_rpc, dns, dhcp, dir_list, pipe_stream, scheduled_task, service
+    /// Only these types, separated by commas: conn, smb_mapping, smb_files, files, ntlm, kerberos, dce_rpc, dns, dhcp, dir_list, pipe_stream, scheduled_task, service, server_copy, smb_sealed, weird
     #[arg(long = "type", value_name = "TYPES", value_parser = EventTypes::parse, help_heading = "Output")]
     types: Option<EventTypes>,
     /// JSON on standard output, one event a line

@@ -1,6 +1,6 @@
 //! What `objects` and `events` read: capture files, or a selection of the rings.
 
-use super::output::{Failure, NOT_WHOLE, chain, counted, say, size};
+use super::output::{Failure, NOT_WHOLE, chain, counted, grouped, say, size};
 use super::selection::verdict;
 use crate::analyze::packets_out::{Stretches, write_of_files, write_of_ring};
 use crate::analyze::ring::{Plan, analyze_ring, plan};
@@ -106,10 +106,24 @@ impl Input {
     /// Says what speaks against a status of 0, and gives the status.
     pub(super) fn verdict(&self, totals: &Totals, is_any: bool, what: &str) -> u8 {
         totals.warnings.iter().for_each(|w| say(w));
-        let (sealed, bytes) = totals.sealed;
-        if sealed > 0 {
-            let text = counted(sealed, "encrypted SMB message");
-            say(&format!("{text} ({}) could not be opened: give their keys with --keys", size(bytes)));
+        for (why, (messages, bytes)) in &totals.sealed {
+            let what = match *why {
+                "no_key" => "no_key: give the keys of their sessions with --keys",
+                "wrong_key" => "wrong_key: what --keys gives does not fit",
+                _ => {
+                    "late_start: the messages that keys are derived from came before the capture; session keys open them, passwords do not"
+                }
+            };
+            let text = counted(*messages, "encrypted SMB message");
+            say(&format!("{text} ({}) could not be opened, {what} (events --type smb_sealed names the sessions)", size(*bytes)));
+        }
+        if !totals.odd.is_empty() {
+            let each = totals.odd.iter().map(|(name, (times, bytes))| match bytes {
+                0 => format!("{name} {}", grouped(*times)),
+                bytes => format!("{name} {} ({})", grouped(*times), size(*bytes)),
+            });
+            let all: Vec<String> = each.collect();
+            say(&format!("odd on the way: {} (events --type weird says where)", all.join(", ")));
         }
         let status = match self {
             Input::Files(_) if totals.packets == 0 => {

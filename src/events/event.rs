@@ -11,9 +11,12 @@ use super::kerberos::Kerberos;
 use super::ntlm::Ntlm;
 use super::pipe_stream::PipeStream;
 use super::scheduled_task::ScheduledTask;
+use super::server_copy::ServerCopy;
 use super::service::Service;
 use super::smb_files::SmbFiles;
 use super::smb_mapping::SmbMapping;
+use super::smb_sealed::SmbSealed;
+use super::weird::Weird;
 use crate::time::Timestamp;
 use serde::Serialize;
 
@@ -47,6 +50,12 @@ pub enum Event {
     ScheduledTask(Box<ScheduledTask>),
     /// Something done to a service.
     Service(Box<Service>),
+    /// The server copied or zeroed a range.
+    ServerCopy(Box<ServerCopy>),
+    /// Encrypted messages that could not be opened.
+    SmbSealed(Box<SmbSealed>),
+    /// Something that should not be.
+    Weird(Box<Weird>),
 }
 
 impl Event {
@@ -66,6 +75,9 @@ impl Event {
             Event::PipeStream(_) => EventType::PipeStream,
             Event::ScheduledTask(_) => EventType::ScheduledTask,
             Event::Service(_) => EventType::Service,
+            Event::ServerCopy(_) => EventType::ServerCopy,
+            Event::SmbSealed(_) => EventType::SmbSealed,
+            Event::Weird(_) => EventType::Weird,
         }
     }
 
@@ -90,6 +102,9 @@ impl Event {
             Event::PipeStream(row) => row.head.ts,
             Event::ScheduledTask(row) => row.head.ts,
             Event::Service(row) => row.head.ts,
+            Event::ServerCopy(row) => row.head.ts,
+            Event::SmbSealed(row) => row.head.ts,
+            Event::Weird(row) => row.head.ts,
         }
     }
 
@@ -110,7 +125,24 @@ macro_rules! from_rows {
     };
 }
 
-from_rows!(Conn, SmbMapping, SmbFiles, Files, Ntlm, Kerberos, DceRpc, Dns, Dhcp, DirList, PipeStream, ScheduledTask, Service);
+from_rows!(
+    Conn,
+    SmbMapping,
+    SmbFiles,
+    Files,
+    Ntlm,
+    Kerberos,
+    DceRpc,
+    Dns,
+    Dhcp,
+    DirList,
+    PipeStream,
+    ScheduledTask,
+    Service,
+    ServerCopy,
+    SmbSealed,
+    Weird
+);
 
 #[cfg(test)]
 #[path = "event_tests.rs"]

@@ -29,11 +29,17 @@ pub enum EventType {
     ScheduledTask,
     /// `service`.
     Service,
+    /// `server_copy`.
+    ServerCopy,
+    /// `smb_sealed`.
+    SmbSealed,
+    /// `weird`.
+    Weird,
 }
 
 impl EventType {
     /// All of them: Zeek's first, then our own.
-    pub const ALL: [EventType; 13] = [
+    pub const ALL: [EventType; 16] = [
         EventType::Conn,
         EventType::SmbMapping,
         EventType::SmbFiles,
@@ -47,6 +53,9 @@ impl EventType {
         EventType::PipeStream,
         EventType::ScheduledTask,
         EventType::Service,
+        EventType::ServerCopy,
+        EventType::SmbSealed,
+        EventType::Weird,
     ];
 
     /// Its `_path`.
@@ -65,6 +74,9 @@ impl EventType {
             EventType::PipeStream => "pipe_stream",
             EventType::ScheduledTask => "scheduled_task",
             EventType::Service => "service",
+            EventType::ServerCopy => "server_copy",
+            EventType::SmbSealed => "smb_sealed",
+            EventType::Weird => "weird",
         }
     }
 }
@@ -80,7 +92,7 @@ pub struct UnknownEventType {
 /// A choice of types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventTypes {
-    bits: u16,
+    bits: u32,
 }
 
 impl EventTypes {
@@ -137,6 +149,6 @@ mod tests {
     fn an_unknown_name_tells_the_known_ones() {
         let error = EventTypes::parse("conn,http").unwrap_err().to_string();
         assert!(error.starts_with("no event type \"http\"; there are conn, smb_mapping, smb_files"), "{error}");
-        assert!(error.ends_with("scheduled_task, service"));
+        assert!(error.ends_with("scheduled_task, service, server_copy, smb_sealed, weird"));
     }
 }

@@ -47,11 +47,17 @@ pub mod pipe_stream;
 
 pub mod scheduled_task;
 
+pub mod server_copy;
+
 pub mod service;
 
 pub mod smb_files;
 
 pub mod smb_mapping;
+
+pub mod smb_sealed;
+
+pub mod weird;
 
 pub mod event;
 

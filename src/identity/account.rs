@@ -14,7 +14,8 @@ pub enum How {
     Anonymous,
     /// The server took the client as a guest, whatever name it gave.
     Guest,
-    /// SMB1's session set-up without extended security ([MS-CIFS] 2.2.4.53).
+    /// SMB1's session set-up without extended security ([MS-CIFS] 2.2.4.53): the responses are NTLM's, without its messages around them.
+    #[serde(rename = "ntlm")]
     Plain,
 }
 

@@ -38,4 +38,5 @@ mod record_follow;
 mod record_requests;
 mod samba;
 mod spoilt;
+mod told;
 mod zeek_logs;

@@ -10,20 +10,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is found otherwise though the scripts are right, as a part of the lines that say so. These are faults: each goes once it is mended.
-const FAULTS: &[(&str, &str)] = &[
-    // The contract knows ntlm, kerberos and anonymous; the challenge is answered with NTLMv1, in the fields of SESSION_SETUP_ANDX.
-    ("smb1-plain", "/account/how is \"plain\", not \"ntlm\""),
-];
-
-/// Leaves out the known faults; one that is no longer found is wrong too.
-fn unknown(found: Vec<String>) -> Vec<String> {
-    let is_known = |line: &String, fault: &(&str, &str)| line.starts_with(fault.0) && line.ends_with(fault.1);
-    let gone = FAULTS.iter().filter(|f| !found.iter().any(|line| is_known(line, f)));
-    let gone: Vec<String> = gone.map(|f| format!("is no fault any more: {f:?}")).collect();
-    found.into_iter().filter(|line| !FAULTS.iter().any(|f| is_known(line, f))).chain(gone).collect()
-}
-
 /// A capture and what must be found in it.
 struct Own {
     name: String,
@@ -291,7 +277,7 @@ fn every_object_and_event_that_the_scripts_knew() {
         }
         wrong.extend(wrong_events(&own, &events, keys.is_some()));
     }
-    none_wrong(&unknown(wrong));
+    none_wrong(&wrong);
 }
 
 /// The user's password does what the session keys do.
@@ -388,7 +374,7 @@ fn exported_files_hold_the_bytes_and_the_manifest_says_which() {
         }
         wrong.extend(files.keys().filter(|f| !named.contains(*f)).map(|f| format!("{}: {f} is not in the manifest", own.name)));
     }
-    none_wrong(&unknown(wrong));
+    none_wrong(&wrong);
 }
 
 /// What the snap length left of a file is the same bytes as in the whole capture of the same files.
