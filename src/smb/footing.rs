@@ -37,10 +37,10 @@ enum Looks {
     No,
 }
 
-/// Looks for the first beginning. `ends` are the places where packets end.
-pub(super) fn find(held: &[u8], ends: &[usize], known: &Known) -> Footing {
+/// Looks for the first beginning from a place on. `ends` are the places where packets end.
+pub(super) fn find(held: &[u8], from: usize, ends: &[usize], known: &Known) -> Footing {
     let is_edge = |at: usize| at == 0 || ends.binary_search(&at).is_ok();
-    let mut at = 0;
+    let mut at = from;
     while let Some(i) = next_candidate(held, at) {
         at = i + 1;
         let len = match looks(held, i, known) {
@@ -65,7 +65,7 @@ pub(super) fn find(held: &[u8], ends: &[usize], known: &Known) -> Footing {
             None => return Footing::Wait(i),
         }
     }
-    Footing::Wait(held.len().saturating_sub(PREFIX_LEN + 3))
+    Footing::Wait(held.len().saturating_sub(PREFIX_LEN + 3).max(from))
 }
 
 /// Whether the bytes begin with what looks like a message.
@@ -148,28 +148,28 @@ mod tests {
     fn a_known_session_is_believed_at_once() {
         let known = Known { sessions: vec![9] };
         let bytes = [vec![1, 2, 3], message(9, 100)].concat();
-        assert_eq!(find(&bytes[..80], &[80], &known), Footing::At(3));
+        assert_eq!(find(&bytes[..80], 0, &[80], &known), Footing::At(3));
     }
 
     #[test]
     fn a_message_within_a_packet_must_land_twice() {
         let known = Known::default();
         let three = [vec![1, 2, 3], message(9, 100), message(9, 80), message(9, 70)].concat();
-        assert_eq!(find(&three, &[three.len()], &known), Footing::At(3));
+        assert_eq!(find(&three, 0, &[three.len()], &known), Footing::At(3));
         let two = [vec![1, 2, 3], message(9, 100), message(9, 80)].concat();
-        assert_eq!(find(&two, &[two.len()], &known), Footing::Wait(3));
+        assert_eq!(find(&two, 0, &[two.len()], &known), Footing::Wait(3));
         // Two messages of a capture that is copied, and then the next packet's header.
         let copied = [two, vec![5; 200]].concat();
-        assert_eq!(find(&copied, &[copied.len()], &known), Footing::Wait(copied.len() - 7));
+        assert_eq!(find(&copied, 0, &[copied.len()], &known), Footing::Wait(copied.len() - 7));
     }
 
     #[test]
     fn one_that_fills_packets_is_believed() {
         let bytes = message(9, 100);
-        assert_eq!(find(&bytes, &[50, bytes.len()], &Known::default()), Footing::At(0));
-        assert_eq!(find(&bytes[..90], &[50, 90], &Known::default()), Footing::Wait(0));
+        assert_eq!(find(&bytes, 0, &[50, bytes.len()], &Known::default()), Footing::At(0));
+        assert_eq!(find(&bytes[..90], 0, &[50, 90], &Known::default()), Footing::Wait(0));
         for len in 0..bytes.len() {
-            assert!(matches!(find(&bytes[..len], &[len], &Known::default()), Footing::Wait(_)), "{len}");
+            assert!(matches!(find(&bytes[..len], 0, &[len], &Known::default()), Footing::Wait(_)), "{len}");
         }
     }
 }

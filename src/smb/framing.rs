@@ -57,6 +57,8 @@ pub(super) struct Framer {
     pieces: Vec<(usize, PacketRef)>,
     /// Of what is looked through: where a packet's bytes end.
     ends: Vec<usize>,
+    /// Up to where that was done.
+    looked: usize,
     at: PacketRef,
 }
 
@@ -67,7 +69,7 @@ impl Framer {
     /// Of a stream whose first byte is the connection's first, or not.
     pub(super) fn new(late_start: bool) -> Framer {
         let state = if late_start { State::Lost } else { State::Head };
-        Framer { state, held: Vec::new(), pieces: Vec::new(), ends: Vec::new(), at: PacketRef::default() }
+        Framer { state, held: Vec::new(), pieces: Vec::new(), ends: Vec::new(), looked: 0, at: PacketRef::default() }
     }
 
     /// Bytes that are kept.
@@ -122,6 +124,7 @@ impl Framer {
             self.held = Vec::new();
         }
         self.held.clear();
+        self.looked = 0;
         self.pieces.clear();
         self.ends.clear();
     }
@@ -259,22 +262,27 @@ impl Framer {
     fn look(&mut self, rest: &[u8], footing_bytes: usize, sink: &mut dyn Sink) {
         self.hold(rest);
         self.ends.push(self.held.len());
+        let known = sink.known();
         loop {
-            match find(&self.held, &self.ends, &sink.known()) {
+            match find(&self.held, self.looked, &self.ends, &known) {
                 Footing::At(at) => {
                     if at > 0 {
                         sink.odd("skipped_to_a_message", at as u64, self.at);
                     }
                     return self.replay(at, footing_bytes, sink);
                 }
-                Footing::Wait(from) => {
-                    self.drop_before(from);
-                    if self.held.len() <= footing_bytes {
-                        return;
+                Footing::Wait(from) if self.held.len() - from.min(self.held.len()) <= footing_bytes => {
+                    self.looked = from.min(self.held.len());
+                    // Not at each chunk, for what is kept is moved.
+                    if self.looked > self.held.len() / 2 {
+                        self.drop_before(self.looked);
                     }
+                    return;
+                }
+                Footing::Wait(from) => {
                     // Its length lands too far away: it was none.
-                    sink.odd("no_footing", self.held.len() as u64, self.at);
-                    self.drop_before(PREFIX_LEN + 1);
+                    sink.odd("no_footing", (self.held.len() - from) as u64, self.at);
+                    self.looked = from + PREFIX_LEN + 1;
                 }
             }
         }
@@ -283,6 +291,7 @@ impl Framer {
     /// Hands on what is held from a beginning on.
     fn replay(&mut self, from: usize, footing_bytes: usize, sink: &mut dyn Sink) {
         self.state = State::Head;
+        self.looked = 0;
         let held = std::mem::take(&mut self.held);
         let pieces = std::mem::take(&mut self.pieces);
         self.ends.clear();
@@ -301,6 +310,7 @@ impl Framer {
             return;
         }
         self.held.drain(..from);
+        self.looked = self.looked.saturating_sub(from);
         let kept = self.pieces.partition_point(|p| p.0 <= from).saturating_sub(1);
         self.pieces.drain(..kept);
         self.pieces.iter_mut().for_each(|p| p.0 = p.0.saturating_sub(from));

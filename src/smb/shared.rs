@@ -5,7 +5,7 @@ use super::crypt::Opener;
 use super::event::{OpenId, Opened, SessionId, TreeId, TreeKind};
 use super::limits::Limits;
 use super::reader::Ids;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 /// A server's number.
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     opens: HashMap<OpenId, (SessionKey, [u8; 16])>,
     /// Those that a durable reconnect may name: by the persistent part of the file id; of several the newest.
     durable: HashMap<(Server, [u8; 8]), OpenId>,
+    /// Those of each tree.
+    of_trees: BTreeSet<(TreeId, OpenId)>,
 }
 
 /// The persistent part of a file id ([MS-SMB2] 2.2.14.1).
@@ -142,7 +144,7 @@ impl Shared {
     /// Forgets a session; its opens come back.
     pub(super) fn forget(&mut self, key: SessionKey) -> Vec<OpenFile> {
         let Some(session) = self.sessions.remove(&key) else { return Vec::new() };
-        session.opens.iter().for_each(|(file_id, open)| self.unlist(key.0, file_id, open.id));
+        session.opens.iter().for_each(|(file_id, open)| self.unlist(key.0, file_id, open));
         session.opens.into_values().collect()
     }
 
@@ -156,18 +158,23 @@ impl Shared {
         if self.is_full() {
             return Some(open);
         }
-        let id = open.id;
+        let (id, tree) = (open.id, open.tree);
         let before = self.session(key).opens.insert(file_id, open);
         if let Some(before) = &before {
-            self.unlist(key.0, &file_id, before.id);
+            self.unlist(key.0, &file_id, before);
         }
         self.opens.insert(id, (key, file_id));
+        self.of_trees.extend(tree.map(|tree| (tree, id)));
         self.durable.insert((key.0, persistent(&file_id)), id);
         before
     }
 
-    fn unlist(&mut self, server: Server, file_id: &[u8; 16], id: OpenId) {
+    fn unlist(&mut self, server: Server, file_id: &[u8; 16], open: &OpenFile) {
+        let id = open.id;
         self.opens.remove(&id);
+        if let Some(tree) = open.tree {
+            self.of_trees.remove(&(tree, id));
+        }
         let place = (server, persistent(file_id));
         if self.durable.get(&place) == Some(&id) {
             self.durable.remove(&place);
@@ -177,7 +184,7 @@ impl Shared {
     /// Takes an open out.
     pub(super) fn take(&mut self, key: SessionKey, file_id: &[u8; 16]) -> Option<OpenFile> {
         let open = self.sessions.get_mut(&key)?.opens.remove(file_id)?;
-        self.unlist(key.0, file_id, open.id);
+        self.unlist(key.0, file_id, &open);
         Some(open)
     }
 
@@ -189,9 +196,8 @@ impl Shared {
 
     /// Takes out all opens of a tree.
     pub(super) fn take_of_tree(&mut self, key: SessionKey, tree: TreeId) -> Vec<OpenFile> {
-        let Some(session) = self.sessions.get_mut(&key) else { return Vec::new() };
-        let gone: Vec<[u8; 16]> = session.opens.iter().filter(|(_, o)| o.tree == Some(tree)).map(|(k, _)| *k).collect();
-        gone.iter().filter_map(|file_id| self.take(key, file_id)).collect()
+        let gone: Vec<OpenId> = self.of_trees.range((tree, OpenId(0))..=(tree, OpenId(u64::MAX))).map(|(_, id)| *id).collect();
+        gone.iter().filter_map(|id| self.take_by_id(key, *id)).collect()
     }
 
     /// The open of a file id.
@@ -216,6 +222,7 @@ impl Shared {
     pub(super) fn drain(&mut self) -> Vec<(SessionId, OpenFile)> {
         self.opens.clear();
         self.durable.clear();
+        self.of_trees.clear();
         let sessions = std::mem::take(&mut self.sessions);
         let mut all: Vec<_> = sessions.into_values().flat_map(|s| s.opens.into_values().map(move |o| (s.id, o))).collect();
         all.sort_by_key(|(_, o)| o.id);
@@ -261,6 +268,22 @@ mod tests {
         assert!(shared.keep(one, file_id(6, 6), open(6)).is_none());
         assert_eq!(shared.take_by_id(one, OpenId(6)).map(|o| o.id), Some(OpenId(6)));
         assert!(shared.opens.is_empty() && shared.durable.is_empty());
+    }
+
+    #[test]
+    fn the_opens_of_a_tree_go_with_it() {
+        let mut shared = Shared::default();
+        let key = (shared.server_at(Ipv4Addr::LOCALHOST.into()), 1);
+        for n in 1..=6 {
+            let of_tree = OpenFile { tree: Some(TreeId(n % 2)), ..open(n) };
+            shared.keep(key, file_id(n as u8, n as u8), of_tree);
+        }
+        assert!(shared.take(key, &file_id(3, 3)).is_some());
+        let gone: Vec<u64> = shared.take_of_tree(key, TreeId(1)).iter().map(|o| o.id.0).collect();
+        assert_eq!(gone, [1, 5]);
+        assert!(shared.take_of_tree(key, TreeId(1)).is_empty());
+        assert_eq!(shared.forget(key).len(), 3);
+        assert!(shared.of_trees.is_empty());
     }
 
     #[test]
