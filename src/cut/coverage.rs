@@ -239,7 +239,10 @@ impl Coverage {
                 detail: detail.into(),
             });
         };
-        let Some((first, last)) = held.first.zip(held.last) else {
+        // Before the first packet, and without one, there may have been silence.
+        let quiet = held.reach.filter(|w| w.from > Timestamp::ZERO && held.first.is_none_or(|first| w.from < first));
+        let first = quiet.map(|w| w.from).or(held.first);
+        let Some((first, last)) = first.zip(held.last.or(quiet.map(|w| w.to.saturating_sub(1)))) else {
             if selection.from_given || selection.to_given {
                 add(ReasonKind::NotCaptured, window.from, window.to, "no packets are held");
             }

@@ -7,6 +7,7 @@ pub mod catalog;
 mod catalog_check;
 mod catalog_entries;
 pub mod check;
+mod complete;
 pub mod data;
 mod disk;
 pub mod draft;

@@ -6,6 +6,7 @@
 
 use super::captured::together;
 use super::catalog::{CatalogError, CatalogReader, Summary, reach};
+use super::complete::{CompleteTo, Unsealed, complete_to};
 use super::data::{DataDir, DataError, RingInfo, free_bytes, read_ring_info, rescued_ring_info};
 use super::draft::SegmentDraft;
 use super::error::SegmentError;
@@ -85,7 +86,7 @@ pub struct RingReader {
     kept_damage: Vec<(PathBuf, String)>,
     /// Growing segments whose log cannot be read, and why.
     unread: Vec<(SegmentFacts, String)>,
-    complete_to: Option<Timestamp>,
+    complete_to: Option<CompleteTo>,
     /// What is wrong with the catalogue, once that was met, and the segments that were found without it.
     without_catalog: OnceLock<(String, Vec<SegmentFacts>)>,
     context: ReadContext,
@@ -98,6 +99,8 @@ pub struct Held {
     pub first: Option<Timestamp>,
     /// The time of the last packet.
     pub last: Option<Timestamp>,
+    /// From the first packet, or since when capture has run, to the last packet, or until when it has.
+    pub reach: Option<Window>,
     /// No packet earlier than this can still appear.
     pub complete_to: Timestamp,
     /// The time of the first packet of the ring itself, without what pins keep from before it.
@@ -167,7 +170,7 @@ impl RingReader {
                     continue;
                 }
             };
-            complete.push((published.draft.id, published.state.map_or(Timestamp::ZERO, |s| s.complete_to)));
+            complete.push(Unsealed::of(&published));
             growing.push((growing_facts(&published.draft), Arc::new(published.draft)));
         }
         let without_catalog = OnceLock::new();
@@ -206,7 +209,8 @@ impl RingReader {
             reader.growing.retain(|(f, _)| !sealed.contains(&f.id));
             reader.unread.retain(|(f, _)| !sealed.contains(&f.id));
             // Streams of segments that are sealed by now have later ones, or have ended.
-            reader.complete_to = complete.iter().filter(|(id, _)| !sealed.contains(id)).map(|c| c.1).min();
+            complete.retain(|u| !sealed.contains(&u.id));
+            reader.complete_to = complete_to(complete);
         }
         Ok(Some(reader))
     }
@@ -341,19 +345,27 @@ impl RingReader {
         let mut all = summary;
         all.join(&kept);
         let any = all.first != Timestamp::MAX;
-        // Capture ran up to there, be it without a packet.
-        let ended = if any { all.last.max(all.high).saturating_add(1) } else { Timestamp::ZERO };
-        let complete_to = self.complete_to.unwrap_or(ended);
+        // Capture ran there, be it without a packet.
+        let reach = (all.low <= all.high).then(|| Window { from: all.low, to: all.high.saturating_add(1) });
+        let ended = reach.map_or(Timestamp::ZERO, |w| w.to.max(all.last.saturating_add(1)));
+        let is_written = self.is_written();
+        let is_live = !self.growing.is_empty() && self.growing.iter().all(|(f, _)| !f.has(SegmentFacts::IMPORTED));
+        let complete_to = match self.complete_to {
+            // What nobody records any more has told all that it will tell.
+            Some(CompleteTo { said, told }) if is_live && !is_written => said.max(told),
+            Some(CompleteTo { said, .. }) => said,
+            None => ended,
+        };
         // Where the clock was set back, or one of the threads has stopped, what is later than that has come for good.
         let follows = match complete_to {
             Timestamp::ZERO => all.last.saturating_add(AHEAD_NS) > Timestamp::now(),
             _ => all.last < complete_to.saturating_add(AHEAD_NS),
         };
-        let is_live = !self.growing.is_empty() && self.growing.iter().all(|(f, _)| !f.has(SegmentFacts::IMPORTED));
-        let is_recorded = any && is_live && follows && self.is_written();
+        let is_recorded = any && is_live && follows && is_written;
         Ok(Held {
             first: any.then_some(all.first),
             last: any.then_some(all.last),
+            reach,
             complete_to,
             ring_first: Some(summary.first).filter(|t| *t != Timestamp::MAX),
             summary,
