@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Unclear,
 }
 
-const PORTS_SMB: [u16; 2] = [445, 139];
+pub(super) const PORTS_SMB: [u16; 2] = [445, 139];
 const PORT_KERBEROS: u16 = 88;
 const PORT_DNS: u16 = 53;
 

@@ -1,6 +1,6 @@
 //! Packets in, findings out: each connection's bytes go to who reads them.
 
-use super::carried::{Carried, Kind, recognize};
+use super::carried::{Carried, Kind, PORTS_SMB, recognize};
 use super::keys::KeyRing;
 use super::pipes::association;
 use super::rpc_events::{Over, RpcLogon, events};
@@ -76,6 +76,8 @@ struct Joiner<'o> {
     wants_bytes: bool,
     wants_conn: bool,
     wants_dns: bool,
+    /// Connections on SMB's ports of which it is not known yet what they carry.
+    unclear: usize,
     at: PacketRef,
 }
 
@@ -120,6 +122,7 @@ impl<'o> Analysis<'o> {
                 wants_bytes: true,
                 wants_conn,
                 wants_dns,
+                unclear: 0,
                 at: PacketRef::default(),
             },
         })
@@ -197,6 +200,7 @@ impl Joiner<'_> {
         if !matches!(carried, Carried::Other) {
             self.findings.ends.add(connection);
         }
+        self.unclear -= usize::from(is_on_smb_port(connection));
         link.carried = carried;
     }
 
@@ -207,6 +211,7 @@ impl Joiner<'_> {
             Carried::Smb => {
                 let (server, late) = (connection.server.ip, connection.late_start);
                 self.findings.conflicts.chunk(connection.id, way, chunk.offset, chunk.bytes.len() as u64);
+                self.findings.set_unsettled(self.unclear > 0 || self.smb.is_unsettled());
                 self.smb.data(connection.id, way, server, late, chunk, &mut self.findings);
             }
             Carried::Rpc(_) => self.rpc(connection, |a, out| a.push(way, chunk.bytes, chunk.at, out)),
@@ -337,6 +342,10 @@ impl Joiner<'_> {
     }
 }
 
+fn is_on_smb_port(connection: &Connection) -> bool {
+    connection.protocol == TCP && PORTS_SMB.contains(&connection.server.port)
+}
+
 fn head_of(connection: &Connection) -> Head {
     Head { ts: connection.first.time, uid: connection.uid(), orig: connection.client, resp: connection.server }
 }
@@ -344,6 +353,7 @@ fn head_of(connection: &Connection) -> Head {
 impl Handler for Joiner<'_> {
     fn opened(&mut self, connection: &Connection) {
         self.findings.totals.connections += 1;
+        self.unclear += usize::from(is_on_smb_port(connection));
         self.links.insert(connection.id, Link::default());
     }
 
@@ -426,6 +436,9 @@ impl Handler for Joiner<'_> {
             self.rpc(connection, Association::end);
         }
         let Some(link) = self.links.remove(&connection.id) else { return };
+        if matches!(link.carried, Carried::Unclear(_)) {
+            self.unclear -= usize::from(is_on_smb_port(connection));
+        }
         if matches!(link.carried, Carried::Smb) {
             self.smb.end(connection.id, self.at, &mut self.findings);
             self.findings.drain_objects();

@@ -155,6 +155,23 @@ impl<'o> Findings<'o> {
         }
     }
 
+    /// Whether there are connections of which it is not known yet whether they carry SMB, or of which sessions.
+    pub(super) fn set_unsettled(&mut self, unsettled: bool) {
+        if let Some(objects) = &mut self.objects {
+            objects.set_unsettled(unsettled);
+        }
+    }
+
+    /// To an object that was closed, if it is still there.
+    fn form_late(&mut self, context: &Context, open: OpenId, what: &What<'_>) {
+        let Some(objects) = &mut self.objects else { return };
+        if self.failed.is_none()
+            && let Err(e) = objects.take_late(context, open, what)
+        {
+            self.failed = Some(e);
+        }
+    }
+
     /// Where the packets of an open are.
     fn stretch(&mut self, context: &Context, what: &What<'_>) {
         let Some(stretches) = &mut self.stretches else { return };
@@ -465,9 +482,11 @@ impl Listener for Findings<'_> {
                 if let What::ServerCopy { open, source, offset, length, fsctl } = what {
                     self.server_copy(context, *open, *source, (*offset, *length), *fsctl);
                 }
-                // What comes after the close, of another channel, is of no open any more.
-                if self.opens.contains_key(open) && !self.is_pipe(*open) {
-                    self.form(context, what);
+                match self.opens.get(open) {
+                    Some(Open { route: Route::Pipe(_), .. }) => {}
+                    Some(_) => self.form(context, what),
+                    // Of another channel, after the close.
+                    None => self.form_late(context, *open, what),
                 }
             }
             What::Renamed { open, to } => {
@@ -505,7 +524,7 @@ impl Listener for Findings<'_> {
                 self.oddities.sealed(&mut self.totals, (*session, *bytes, *why), place, &self.ends);
                 self.form(context, what);
             }
-            What::RequestsLost => self.form(context, what),
+            What::RequestsLost | What::Channel { .. } => self.form(context, what),
             What::Odd { name, bytes } => self.odd_smb(context, name, *bytes),
             What::Negotiated { .. }
             | What::SessionClosed

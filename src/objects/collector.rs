@@ -61,6 +61,7 @@ pub struct Objects {
     folder: PathBuf,
     provenance: bool,
     window: Option<Window>,
+    unsettled: bool,
 }
 
 impl Objects {
@@ -125,17 +126,39 @@ impl Objects {
             folder,
             provenance,
             window,
+            unsettled: false,
         })
     }
 
     /// Takes one event. Those that do not concern files are passed over; pipes are not told apart: give none, or tell
     /// [`not_a_file`](Self::not_a_file).
     pub fn take(&mut self, context: &Context, what: &What<'_>) -> Result<(), StoreError> {
+        if let What::Data { open, action, operation, offset, bytes } = what {
+            let of = Of { connection: context.connection, session: context.session, tree: context.tree, at: context.at };
+            return self.data(context, (*open, of, *action, *operation), *offset, bytes);
+        }
+        match self.note_of(context, what) {
+            Some(note) => self.note(note),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there are connections now of which it is not known yet whether they carry SMB, or of which sessions.
+    pub fn set_unsettled(&mut self, unsettled: bool) {
+        self.unsettled = unsettled;
+    }
+
+    /// Takes what is told of an open after its close: it counts where that open still waits for other connections of its session.
+    pub fn take_late(&mut self, context: &Context, open: OpenId, what: &What<'_>) -> Result<(), StoreError> {
+        match self.note_of(context, what) {
+            Some(note) => self.note(Note::Late { open, note: Box::new(note) }),
+            None => Ok(()),
+        }
+    }
+
+    fn note_of(&mut self, context: &Context, what: &What<'_>) -> Option<Note> {
         let of = Of { connection: context.connection, session: context.session, tree: context.tree, at: context.at };
         let note = match what {
-            What::Data { open, action, operation, offset, bytes } => {
-                return self.data(context, (*open, of, *action, *operation), *offset, bytes);
-            }
             What::Opened { open, file } => {
                 self.batch.strings += strings(file);
                 Note::Opened { open: *open, of, file: Box::new(file.clone()) }
@@ -157,7 +180,7 @@ impl Objects {
             What::WriteDone { open, operation, offset, sent, written } => {
                 Note::WriteDone { open: *open, of, operation: *operation, offset: *offset, sent: *sent, written: *written }
             }
-            What::Size { open, size, from } => Note::Size { open: *open, size: *size, from: *from },
+            What::Size { open, size, from } => Note::Size { open: *open, size: *size, from: *from, at: context.at },
             What::Renamed { open, to } => {
                 self.batch.strings += to.len();
                 Note::Renamed { open: *open, to: to.clone() }
@@ -167,13 +190,14 @@ impl Objects {
                 Note::ServerCopy { open: *open, of, source: *source, offset: *offset, length: *length, fsctl: *fsctl }
             }
             What::Closed { open, status, by_close } => {
-                Note::Closed { open: *open, status: *status, at: by_close.then_some(context.at) }
+                Note::Closed { open: *open, status: *status, at: by_close.then_some(context.at), unsettled: self.unsettled }
             }
             What::Sealed { .. } => Note::Sealed { of },
+            What::Channel { session } => Note::Channel { of, session: *session },
             What::RequestsLost => Note::RequestsLost { of },
-            _ => return Ok(()),
+            _ => return None,
         };
-        self.note(note)
+        Some(note)
     }
 
     fn data(

@@ -31,6 +31,8 @@ mod writing;
 
 mod note;
 
+mod losses;
+
 mod open;
 
 mod forming;

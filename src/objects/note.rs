@@ -31,19 +31,23 @@ pub(super) enum Note {
     /// A WRITE's answer.
     WriteDone { open: OpenId, of: Of, operation: OperationId, offset: u64, sent: u64, written: Option<u64> },
     /// A size.
-    Size { open: OpenId, size: u64, from: SizeFrom },
+    Size { open: OpenId, size: u64, from: SizeFrom, at: PacketRef },
     /// A new name.
     Renamed { open: OpenId, to: String },
     /// Deleted.
     Deleted { open: OpenId },
     /// Copied or zeroed by the server.
     ServerCopy { open: OpenId, of: Of, source: Option<OpenId>, offset: u64, length: u64, fsctl: u32 },
-    /// Closed; `at` where it was by a CLOSE.
-    Closed { open: OpenId, status: Option<u32>, at: Option<PacketRef> },
+    /// Closed; `at` where it was by a CLOSE. `unsettled`: there are connections that may turn out to be further ones of its session.
+    Closed { open: OpenId, status: Option<u32>, at: Option<PacketRef>, unsettled: bool },
     /// A message of the session could not be decrypted.
     Sealed { of: Of },
-    /// Requests of the connection were lost.
+    /// The connection carries messages of the session, which has this id on the wire.
+    Channel { of: Of, session: u64 },
+    /// Requests of the session, or of the connection, were lost.
     RequestsLost { of: Of },
+    /// What comes of an open that was closed: of other connections of its session. It counts while the open waits for that.
+    Late { open: OpenId, note: Box<Note> },
     /// Copies of bytes differ.
     Conflict { open: OpenId, action: Action, range: Span },
     /// It is no file.

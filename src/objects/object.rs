@@ -102,7 +102,8 @@ pub struct Object {
     pub action: &'static str,
     /// From 1.
     pub version: u32,
-    /// The known size in bytes.
+    /// The known size in bytes. Of what was written null also where requests of its session, that may have written more or set another size,
+    /// were lost or could not be read after it was told: only the answer to a CLOSE tells it for good. `missing` is then of what is known of.
     pub size: Option<u64>,
     /// From where.
     pub size_from: Option<SizeSource>,

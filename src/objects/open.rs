@@ -2,6 +2,7 @@
 
 use super::error::StoreError;
 use super::job::{Finish, Job};
+use super::losses::Watch;
 use super::missing::{Absence, Missing, Span, Why};
 use super::ranges::RangeSet;
 use super::reading::Reading;
@@ -45,8 +46,10 @@ pub(super) struct Open {
     pub(super) copied_from: Option<(Option<OpenId>, Option<String>)>,
     /// Messages of its session that could not be decrypted, when it began.
     pub(super) sealed_before: u64,
-    /// How often requests of its connection had been lost when it began.
-    pub(super) requests_lost_before: u64,
+    /// What requests were lost where it is used: since it began, and since its size was told.
+    pub(super) watch: Watch,
+    /// Requests of it came after its CLOSE, and are not in it.
+    pub(super) incomplete: bool,
     /// A limit ended it early.
     pub(super) limited: bool,
     size_at_open: Option<u64>,
@@ -61,8 +64,10 @@ pub(super) struct Ending {
     pub(super) at: Option<PacketRef>,
     /// Messages of the session could not be decrypted meanwhile.
     pub(super) sealed: bool,
-    /// Requests of the connection were lost meanwhile.
+    /// Requests of its sessions and connections were lost meanwhile.
     pub(super) requests_lost: bool,
+    /// That was so after the size of what was written was told last.
+    pub(super) size_in_doubt: bool,
     /// Whether there is a window that bytes are counted in.
     pub(super) window: bool,
 }
@@ -85,7 +90,8 @@ impl Open {
             deleted: false,
             copied_from: None,
             sealed_before: 0,
-            requests_lost_before: 0,
+            watch: Watch::default(),
+            incomplete: false,
             limited: false,
             size_at_open: None,
         }
@@ -111,6 +117,21 @@ impl Open {
     /// The connection it was first seen on.
     pub(super) fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    /// Its file id, as on the wire.
+    pub(super) fn file_id(&self) -> &[u8] {
+        &self.file.file_id
+    }
+
+    /// Whether requests that were lost may have changed what was written, its size or how much there is of it.
+    pub(super) fn hangs_on_requests(&self) -> bool {
+        !self.file.directory && (self.writing.begun() || self.made()) && !self.writing.size.is_final()
+    }
+
+    /// Whether its CREATE was seen.
+    pub(super) fn is_named(&self) -> bool {
+        self.file.name.is_some() || self.file.answered
     }
 
     /// The name, as known.
@@ -178,7 +199,7 @@ impl Open {
         if self.file.directory {
             return self.discard(tools);
         }
-        if ending.success && self.opened_to_read() {
+        if ending.success && self.opened_to_read() && !ending.requests_lost {
             self.reading.may_be_empty();
         }
         let read_size = self.reading.end(tools)?;
@@ -247,15 +268,17 @@ impl Open {
     ) -> Result<(), StoreError> {
         let mut versions = std::mem::take(&mut self.writing.before);
         let needs_close = self.writing.size.needs_close();
+        versions.iter_mut().for_each(|version| version.in_doubt = ending.requests_lost);
         versions.extend(self.writing.current.take().map(|mut version| {
             version.size_then = size;
             version.not_closed = needs_close && !ending.success;
+            version.in_doubt = ending.size_in_doubt && !self.writing.size.is_final();
             version
         }));
         let many = u32::try_from(versions.len()).unwrap_or(u32::MAX).saturating_add(self.writing.versions_dropped);
         let none = RangeSet::new(0);
         let provenance = self.writing.sidecar.as_ref().and_then(|s| s.path()).map(ToOwned::to_owned);
-        for version in versions {
+        for mut version in versions {
             // All its WRITEs were refused, and it made nothing.
             if version.seen.is_empty() && version.reasons.is_empty() && !version.limited && !self.made() {
                 tools.disk.discard(version.body)?;
@@ -269,6 +292,10 @@ impl Open {
                 sealed: ending.sealed,
             };
             let end = version.size_then.map_or(version.seen.end().max(version.reasons.end()), |s| s.0);
+            if version.in_doubt {
+                // It may have become longer or shorter by what was lost.
+                version.size_then = None;
+            }
             let old_end = self.writing.size.old_end().unwrap_or(u64::MAX);
             let grown = if ending.requests_lost { Why::Lost } else { Why::NeverWritten };
             let missing = absence.list(end, &[(old_end, Why::NotRewritten), (u64::MAX, grown)]);

@@ -162,6 +162,11 @@ impl WriteSize {
         }
     }
 
+    /// Whether the answer to a CLOSE told it.
+    pub(super) fn is_final(&self) -> bool {
+        self.closed
+    }
+
     /// Up to where unseen bytes are those of the file as it was before; `None` where its size at the open is not known.
     pub(super) fn old_end(&self) -> Option<u64> {
         self.old_end

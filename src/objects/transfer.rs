@@ -31,7 +31,7 @@ pub struct Transfer {
     pub ts: Timestamp,
     /// The CLOSE's time, else that of the last data.
     pub ts_end: Timestamp,
-    /// The known size in bytes.
+    /// The known size in bytes. Of what was written it is not known where lost requests may have changed it since it was told.
     pub size: Option<u64>,
     /// From where.
     pub size_from: Option<SizeSource>,
@@ -39,7 +39,7 @@ pub struct Transfer {
     pub seen_bytes: u64,
     /// Those of them whose packet lies in the window that was asked for; `None` where none was.
     pub bytes_in_window: Option<u64>,
-    /// What is not there, in order. Where the size is not known: below the last byte seen.
+    /// What is not there, in order. Where the size is not known: below the last byte that is known of.
     pub missing: Vec<Missing>,
     /// Ranges of which the capture holds differing copies.
     pub conflicts: Vec<Span>,

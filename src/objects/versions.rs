@@ -100,6 +100,8 @@ pub(super) struct Version {
     pub(super) size_then: Option<(u64, SizeSource)>,
     /// It was alone in knowing its size from its end, when the next version began.
     pub(super) not_closed: bool,
+    /// Requests were lost that may have changed its size.
+    pub(super) in_doubt: bool,
     /// Up to which offset it was handed to the hash as it came; `None`: it is hashed at its end.
     hashed: Option<u64>,
 }
@@ -120,6 +122,7 @@ impl Version {
             limited: false,
             size_then: None,
             not_closed: false,
+            in_doubt: false,
             hashed: Some(0),
         }
     }

@@ -305,7 +305,13 @@ pub enum What<'a> {
         /// Why.
         why: NoPlaintext,
     },
-    /// Requests were lost on the way into the capture: what they asked for, or wrote, is not known.
+    /// The connection carries messages of the session: told at least once of both.
+    Channel {
+        /// The session's id on the wire.
+        session: u64,
+    },
+    /// Requests were lost on the way into the capture, or cannot be read: what they asked for, or wrote, is not known. Told of the connection
+    /// (without a session), and of each session that it carries.
     RequestsLost,
     /// Something odd, counted: no more is known than its name (`unplaced_read`, `unknown_message`, `resynchronized`, ...).
     Odd {

@@ -26,6 +26,8 @@ pub(super) trait Sink {
     fn gap(&mut self, at: PacketRef);
     /// A message that is read in one piece has a gap: nothing can be read of it.
     fn message_lost(&mut self, length: u64, at: PacketRef);
+    /// Bytes are passed over in which there may be messages.
+    fn skipped(&mut self, name: &'static str, bytes: u64, at: PacketRef);
     /// Something odd, with the bytes concerned.
     fn odd(&mut self, name: &'static str, bytes: u64, at: PacketRef);
     /// What helps to tell a beginning.
@@ -204,7 +206,7 @@ impl Framer {
             Shape::More(_) | Shape::Pass => self.pass(length, have),
             Shape::Foreign => self.stumble(bytes, sink),
             Shape::Whole if total > MESSAGE_BYTES_MAX => {
-                sink.odd("message_too_long", length, self.at);
+                sink.skipped("message_too_long", length, self.at);
                 self.pass(length, have)
             }
             Shape::Whole if have == total => {
@@ -267,7 +269,7 @@ impl Framer {
             match find(&self.held, self.looked, &self.ends, &known) {
                 Footing::At(at) => {
                     if at > 0 {
-                        sink.odd("skipped_to_a_message", at as u64, self.at);
+                        sink.skipped("skipped_to_a_message", at as u64, self.at);
                     }
                     return self.replay(at, footing_bytes, sink);
                 }
@@ -281,7 +283,7 @@ impl Framer {
                 }
                 Footing::Wait(from) => {
                     // Its length lands too far away: it was none.
-                    sink.odd("no_footing", (self.held.len() - from) as u64, self.at);
+                    sink.skipped("no_footing", (self.held.len() - from) as u64, self.at);
                     self.looked = from + PREFIX_LEN + 1;
                 }
             }
@@ -391,6 +393,9 @@ impl Framer {
         if let State::Streaming { total, done } = self.state {
             sink.lost(done, total - done, self.at);
             sink.finish(self.at);
+        }
+        if !self.held.is_empty() {
+            sink.skipped("not_ended", self.held.len() as u64, self.at);
         }
         self.state = State::Head;
         self.let_go();

@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub keys: Option<Keys>,
     /// Its set-up was seen to the end.
     pub set_up: bool,
+    /// Its id on the wire was told.
+    pub announced: bool,
 }
 
 /// What is known of a session's keys.
@@ -128,6 +130,7 @@ impl Shared {
             opens: HashMap::new(),
             keys: None,
             set_up: false,
+            announced: false,
         })
     }
 

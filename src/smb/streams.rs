@@ -40,12 +40,21 @@ struct Versions {
     two: Smb2,
 }
 
+impl Versions {
+    /// Whether its sessions are known: those of SMB1 are of one connection alone.
+    fn is_settled(&self) -> bool {
+        self.one.is_some() || self.two.has_session()
+    }
+}
+
 /// All SMB of an analysis.
 pub struct Smb {
     connections: HashMap<ConnectionId, Connection>,
     shared: Shared,
     /// Bytes that all framers keep.
     held: usize,
+    /// Connections of which no session was seen yet.
+    unsettled: usize,
 }
 
 fn side(way: Way) -> usize {
@@ -81,7 +90,7 @@ impl Reading<'_> {
     /// Messages were lost.
     fn lost_messages(&mut self, at: PacketRef) {
         if self.carrier.way == Way::ToServer {
-            self.out.smb(&self.context(at), &What::RequestsLost);
+            self.two(at, Smb2::requests_lost);
         }
     }
 
@@ -164,6 +173,11 @@ impl Sink for Reading<'_> {
         self.lost_messages(at);
     }
 
+    fn skipped(&mut self, name: &'static str, bytes: u64, at: PacketRef) {
+        self.odd(name, bytes, at);
+        self.lost_messages(at);
+    }
+
     fn odd(&mut self, name: &'static str, bytes: u64, at: PacketRef) {
         self.out.smb(&self.context(at), &What::Odd { name, bytes });
     }
@@ -176,7 +190,7 @@ impl Sink for Reading<'_> {
 impl Smb {
     /// None yet.
     pub fn new(limits: Limits) -> Smb {
-        Smb { connections: HashMap::new(), shared: Shared::new(limits), held: 0 }
+        Smb { connections: HashMap::new(), shared: Shared::new(limits), held: 0, unsettled: 0 }
     }
 
     /// Whether the first bytes of a direction are SMB's: its first message, or, where the start was not captured, one of the bytes'.
@@ -236,11 +250,16 @@ impl Smb {
         what: impl FnOnce(&mut Framer, &mut Reading<'_>),
     ) {
         let shared = &mut self.shared;
-        let entry = self.connections.entry(connection).or_insert_with(|| Connection {
-            framers: [Framer::new(late_start), Framer::new(late_start)],
-            versions: Versions { one: None, two: Smb2::new(server, shared.server_at(server)) },
-            one: [false; 2],
+        let unsettled = &mut self.unsettled;
+        let entry = self.connections.entry(connection).or_insert_with(|| {
+            *unsettled += 1;
+            Connection {
+                framers: [Framer::new(late_start), Framer::new(late_start)],
+                versions: Versions { one: None, two: Smb2::new(server, shared.server_at(server), late_start) },
+                one: [false; 2],
+            }
         });
+        let was_settled = entry.versions.is_settled();
         let carrier = Carrier { connection, way };
         let one = &mut entry.one[side(way)];
         let mut reading = Reading { versions: &mut entry.versions, shared, out, carrier, one };
@@ -251,11 +270,18 @@ impl Smb {
             framer.give_up(&mut reading);
         }
         self.held += framer.held_bytes();
+        self.unsettled -= usize::from(!was_settled && entry.versions.is_settled());
+    }
+
+    /// Whether there are connections of which no session was seen yet.
+    pub fn is_unsettled(&self) -> bool {
+        self.unsettled > 0
     }
 
     /// A connection is over.
     pub fn end(&mut self, connection: ConnectionId, at: PacketRef, out: &mut dyn Listener) {
         let Some(mut entry) = self.connections.remove(&connection) else { return };
+        self.unsettled -= usize::from(!entry.versions.is_settled());
         let footing_bytes = self.shared.limits.footing_bytes;
         for way in [Way::ToServer, Way::ToClient] {
             let one = &mut entry.one[side(way)];

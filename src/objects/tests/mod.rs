@@ -50,21 +50,31 @@ impl Script {
     }
 
     pub(super) fn tell(&mut self, what: &What<'_>) {
+        self.tell_on(0, Some(9), what);
+    }
+
+    /// Tells an event of a connection and a session.
+    pub(super) fn tell_on(&mut self, connection: u64, session: Option<u64>, what: &What<'_>) {
         self.packet += 1;
         let context = Context {
-            connection: ConnectionId(0),
+            connection: ConnectionId(connection),
             at: PacketRef {
                 time: Timestamp::from_nanos(self.packet * 1_000),
                 number: self.packet,
                 source: 0,
                 position: self.packet * 100,
             },
-            session: Some(SessionId(9)),
+            session: session.map(SessionId),
             tree: None,
             encrypted: false,
             compressed: false,
         };
         self.objects.take(&context, what).unwrap();
+    }
+
+    /// So many microseconds pass.
+    pub(super) fn pass(&mut self, microseconds: u64) {
+        self.packet += microseconds;
     }
 
     pub(super) fn opened(&mut self, open: OpenId, create_action: u32, size: u64) {

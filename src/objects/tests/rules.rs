@@ -295,6 +295,111 @@ fn what_lost_requests_may_have_written_is_lost() {
     }
 }
 
+/// Tells that requests of a connection were lost, as SMB does: of itself, and of the sessions that it carries.
+fn lose_requests(s: &mut Script, connection: u64, sessions: &[u64]) {
+    s.tell_on(connection, None, &What::RequestsLost);
+    sessions.iter().for_each(|session| s.tell_on(connection, Some(*session), &What::RequestsLost));
+}
+
+#[test]
+fn where_requests_were_lost_the_last_write_is_not_the_end() {
+    for bytes in [0, 10] {
+        // Before the open, on another connection of the session, of another session, and where it is.
+        for (connection, sessions, in_doubt) in [(1, vec![9], true), (1, vec![8], false), (0, vec![], true), (0, vec![9, 8], true)] {
+            let mut s = Script::new();
+            lose_requests(&mut s, 0, &[9]);
+            s.opened(OPEN, 2, 0);
+            if bytes > 0 {
+                s.write(OPEN, 0, &vec![5; bytes]);
+            }
+            lose_requests(&mut s, connection, &sessions);
+            s.close(OPEN);
+            let (t, _folder) = s.only();
+            let size = if in_doubt { None } else { Some(bytes as u64) };
+            assert_eq!((t.complete, t.size, t.size_from.is_none()), (!in_doubt, size, in_doubt), "{bytes} {connection} {sessions:?}");
+            assert_eq!((t.seen_bytes, missing(&t)), (bytes as u64, vec![]));
+            assert_eq!(t.wholeness(), if in_doubt { "its size is not known" } else { "whole" });
+        }
+    }
+}
+
+#[test]
+fn what_the_server_tells_after_the_loss_is_the_size() {
+    for (from, lost_later, whole) in [
+        (SizeFrom::Query, false, true),
+        (SizeFrom::Query, true, false),
+        (SizeFrom::SetEndOfFile, true, false),
+        (SizeFrom::Close, false, true),
+        (SizeFrom::Close, true, true),
+    ] {
+        let mut s = Script::new();
+        s.opened(OPEN, 2, 0);
+        s.write(OPEN, 0, &[5; 10]);
+        lose_requests(&mut s, 0, &[9]);
+        s.size(OPEN, 10, from);
+        if lost_later {
+            lose_requests(&mut s, 0, &[9]);
+        }
+        s.close(OPEN);
+        let (t, _folder) = s.only();
+        assert_eq!((t.complete, t.size), (whole, Some(10).filter(|_| whole)), "{from:?} {lost_later}");
+    }
+    // A size that was told, and is in doubt, still says up to where bytes are missing.
+    let mut s = Script::new();
+    s.opened(OPEN, 2, 0);
+    s.size(OPEN, 30, SizeFrom::SetEndOfFile);
+    s.write(OPEN, 0, &[5; 10]);
+    lose_requests(&mut s, 0, &[9]);
+    s.close(OPEN);
+    let (t, _folder) = s.only();
+    assert_eq!((t.size, missing(&t)), (None, vec![(10, 30, Why::Lost)]));
+}
+
+#[test]
+fn a_close_waits_for_what_other_connections_of_the_session_lost() {
+    for (lost, later, complete) in [(None, 0, true), (Some(9), 0, false), (Some(8), 0, true), (Some(9), 3_000_000, true)] {
+        let mut s = Script::new();
+        s.tell_on(0, Some(9), &What::Channel { session: 9 });
+        s.tell_on(1, Some(9), &What::Channel { session: 9 });
+        s.opened(OPEN, 2, 0);
+        s.write(OPEN, 0, &[5; 10]);
+        s.close(OPEN);
+        // Packets come one in a microsecond.
+        s.pass(later);
+        s.opened(OpenId(2), 1, 0);
+        if let Some(session) = lost {
+            lose_requests(&mut s, 1, &[session]);
+        }
+        let (all, _folder) = s.end();
+        let written: Vec<_> = all.iter().filter(|t| t.action == Action::Write).collect();
+        assert_eq!(written.iter().map(|t| (t.complete, t.closed)).collect::<Vec<_>>(), [(complete, true)], "{lost:?} {later}");
+    }
+    // A WRITE of another connection that came before the CLOSE, and was captured after it.
+    let mut s = Script::new();
+    s.tell_on(0, Some(9), &What::Channel { session: 9 });
+    s.tell_on(1, Some(9), &What::Channel { session: 9 });
+    s.opened(OPEN, 2, 0);
+    s.close(OPEN);
+    s.tell_on(1, Some(9), &What::Opened { open: OpenId(2), file: Opened::default() });
+    s.write(OpenId(2), 0, &[5; 10]);
+    let (all, _folder) = s.end();
+    assert_eq!(all.iter().map(|t| t.complete).collect::<Vec<_>>(), [false, false]);
+}
+
+#[test]
+fn an_empty_file_that_was_opened_to_be_read_may_have_been_read_by_what_was_lost() {
+    for lost in [false, true] {
+        let mut s = Script::new();
+        let file = Opened { create_action: Some(1), access: Some(1), size: Some(0), answered: true, ..Opened::default() };
+        s.tell(&What::Opened { open: OPEN, file });
+        if lost {
+            lose_requests(&mut s, 0, &[9]);
+        }
+        s.close(OPEN);
+        assert_eq!(s.end().0.iter().filter(|t| t.complete).count(), usize::from(!lost));
+    }
+}
+
 #[test]
 fn what_lost_requests_may_have_asked_for_lies_between_what_others_did() {
     for lost in [false, true] {

@@ -27,9 +27,19 @@ fn side(way: Way) -> usize {
 }
 
 impl Smb2 {
-    /// Of a connection to a server.
-    pub(in crate::smb) fn new(address: IpAddr, server: Server) -> Smb2 {
-        Smb2 { state: State::new(address, server), streaming: [None, None] }
+    /// Of a connection to a server, whose beginning was not seen where `late_start` says so.
+    pub(in crate::smb) fn new(address: IpAddr, server: Server, late_start: bool) -> Smb2 {
+        Smb2 { state: State::new(address, server, late_start), streaming: [None, None] }
+    }
+
+    /// Whether it carried messages of a session.
+    pub(in crate::smb) fn has_session(&self) -> bool {
+        !self.state.sessions().is_empty()
+    }
+
+    /// Requests were lost, or cannot be read.
+    pub(in crate::smb) fn requests_lost(&mut self, tools: &mut Tools<'_>) {
+        self.state.requests_lost(tools);
     }
 
     /// The sessions that it carried, as on the wire.
@@ -65,8 +75,7 @@ impl Smb2 {
         let mut last_open: Option<OpenId> = None;
         loop {
             let Some(mut header) = Header::parse(rest) else {
-                let odd = What::Odd { name: "unknown_message", bytes: rest.len() as u64 };
-                return tools.tell((self.state.server, 0), None, &odd);
+                return self.state.unread("unknown_message", rest.len() as u64, tools);
             };
             if header.is_related() && !header.is_response() {
                 // [MS-SMB2] 3.2.4.1.4: ids of all ones stand for those of the message before.
@@ -80,7 +89,7 @@ impl Smb2 {
                 last_open = None;
             }
             (session, tree_id) = (header.session_id, header.tree_id);
-            self.state.note_session(session);
+            self.state.note_session(session, tools);
             let next = header.next as usize;
             let is_last = next < HEADER_LEN || next >= rest.len();
             let bytes = if is_last { rest } else { &rest[..next] };
@@ -169,7 +178,7 @@ impl Smb2 {
     /// The head of a READ answer or WRITE request whose bytes come.
     pub(in crate::smb) fn begin(&mut self, head: &Message<'_>, total: u64, tools: &mut Tools<'_>) {
         let Some(header) = Header::parse(head.bytes) else { return };
-        self.state.note_session(header.session_id);
+        self.state.note_session(header.session_id, tools);
         let part = Part { header, bytes: head.bytes, session: (self.state.server, header.session_id) };
         let streamed = if header.is_response() {
             read::begin(&mut self.state, &part, total, tools)

@@ -47,10 +47,10 @@ impl Smb2 {
     fn one_encrypted(&mut self, message: &Message<'_>, tools: &mut Tools<'_>) {
         let bytes = message.bytes.len() as u64;
         let Some(header) = Transform::parse(message.bytes) else {
-            return tools.tell((self.state.server, 0), None, &What::Odd { name: "unknown_message", bytes });
+            return self.state.unread("unknown_message", bytes, tools);
         };
         let session = (self.state.server, header.session_id);
-        self.state.note_session(header.session_id);
+        self.state.note_session(header.session_id, tools);
         let opened = self.unseal(header.session_id, message.bytes, tools);
         match opened {
             Ok(plain) => {
@@ -60,6 +60,9 @@ impl Smb2 {
             }
             Err(why) => {
                 tools.tell(session, None, &What::Sealed { session: header.session_id, bytes, why });
+                if tools.way == Way::ToServer {
+                    tools.tell(session, None, &What::RequestsLost);
+                }
             }
         }
     }
@@ -74,7 +77,7 @@ impl Smb2 {
             }
             Err(_) => {
                 let bytes = message.bytes.len() as u64;
-                tools.tell((self.state.server, 0), None, &What::Odd { name: "bad_compression", bytes });
+                self.state.unread("bad_compression", bytes, tools);
             }
         }
     }

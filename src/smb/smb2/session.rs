@@ -46,7 +46,7 @@ pub(super) fn response(smb: &mut State, part: &Part<'_>, asked: Option<Asked>, a
     };
     let body = &part.bytes[HEADER_LEN..];
     let session = (smb.server, header.session_id);
-    smb.note_session(session.1);
+    smb.note_session(session.1, tools);
     let goes_on = header.status == STATUS_MORE_PROCESSING;
     // A new set-up may be of an id that another session had.
     let is_new = !goes_on && header.is_success() && !binding;

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub preauth: Option<Preauth>,
     pub preauth_of: HashMap<u64, Preauth>,
     sessions: Vec<u64>,
+    /// Requests of it were lost.
+    lost: bool,
 }
 
 /// What a message is read with.
@@ -61,9 +63,15 @@ impl Tools<'_> {
 
     /// The same, of a packet that may be an earlier one.
     pub(super) fn tell_at(&mut self, at: PacketRef, session: SessionKey, tree: Option<TreeId>, what: &What<'_>) {
-        let session = if session.1 == 0 { None } else { Some(self.shared.session(session).id) };
         let (encrypted, compressed) = (self.encrypted, self.compressed);
-        let context = Context { connection: self.connection, at, session, tree, encrypted, compressed };
+        let mut context = Context { connection: self.connection, at, session: None, tree, encrypted, compressed };
+        if session.1 != 0 {
+            let known = self.shared.session(session);
+            context.session = Some(known.id);
+            if !std::mem::replace(&mut known.announced, true) {
+                self.out.smb(&context, &What::Channel { session: session.1 });
+            }
+        }
         self.out.smb(&context, what);
     }
 
@@ -74,8 +82,8 @@ impl Tools<'_> {
 }
 
 impl State {
-    /// Of a connection to a server.
-    pub(super) fn new(address: IpAddr, server: Server) -> State {
+    /// Of a connection to a server, whose beginning was not seen where `late_start` says so.
+    pub(super) fn new(address: IpAddr, server: Server, late_start: bool) -> State {
         State {
             address,
             server,
@@ -84,6 +92,7 @@ impl State {
             preauth: None,
             preauth_of: HashMap::new(),
             sessions: Vec::new(),
+            lost: late_start,
         }
     }
 
@@ -92,13 +101,35 @@ impl State {
         &self.sessions
     }
 
-    /// That a session was seen here.
-    pub(super) fn note_session(&mut self, session: u64) {
-        if session != 0 && session != u64::MAX && !self.sessions.contains(&session) {
-            if self.sessions.len() == SESSIONS_KNOWN {
-                self.sessions.remove(0);
-            }
-            self.sessions.push(session);
+    /// That a session was seen here. Of requests that were lost before some may have been of it.
+    pub(super) fn note_session(&mut self, session: u64, tools: &mut Tools<'_>) {
+        if session == 0 || session == u64::MAX || self.sessions.contains(&session) {
+            return;
+        }
+        if self.sessions.len() == SESSIONS_KNOWN {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(session);
+        tools.tell((self.server, session), None, &What::Channel { session });
+        if self.lost {
+            tools.tell((self.server, session), None, &What::RequestsLost);
+        }
+    }
+
+    /// Requests were lost: of whichever session.
+    pub(super) fn requests_lost(&mut self, tools: &mut Tools<'_>) {
+        self.lost = true;
+        tools.tell((self.server, 0), None, &What::RequestsLost);
+        for session in &self.sessions {
+            tools.tell((self.server, *session), None, &What::RequestsLost);
+        }
+    }
+
+    /// A message cannot be read.
+    pub(super) fn unread(&mut self, name: &'static str, bytes: u64, tools: &mut Tools<'_>) {
+        tools.tell((self.server, 0), None, &What::Odd { name, bytes });
+        if tools.way == Way::ToServer {
+            self.requests_lost(tools);
         }
     }
 
