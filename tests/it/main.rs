@@ -31,6 +31,7 @@ mod order;
 mod output;
 mod packetisation;
 mod pins;
+mod random_loss;
 mod record;
 mod record_disk;
 mod record_faults;
