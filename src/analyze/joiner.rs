@@ -210,7 +210,7 @@ impl Joiner<'_> {
         match &mut link.carried {
             Carried::Smb => {
                 let (server, late) = (connection.server.ip, connection.late_start);
-                self.findings.conflicts.chunk(connection.id, way, chunk.offset, chunk.bytes.len() as u64);
+                self.findings.conflicts.chunk(connection.id, way, chunk);
                 self.findings.set_unsettled(self.unclear > 0 || self.smb.is_unsettled());
                 self.smb.data(connection.id, way, server, late, chunk, &mut self.findings);
             }
@@ -287,6 +287,21 @@ impl Joiner<'_> {
             link.dns.get_or_insert_with(|| Box::new(DnsConversation::new(head_of(connection), proto, DnsLimits::default())));
         let rows = conversation.message(at.time, &message);
         rows.into_iter().for_each(|row| self.findings.tell(Event::Dns(Box::new(row))));
+    }
+
+    /// Another copy of bytes that were handed on: where its checksum alone is right it is the one that counts.
+    fn other_copy(&mut self, connection: &Connection, way: Way, conflict: Conflict<'_>) {
+        let files = self.findings.conflicts.of_files(connection.id, way, conflict.offset, conflict.bytes);
+        if (conflict.first_valid, conflict.other_valid) == (Some(false), Some(true)) {
+            for (of, bytes) in &files {
+                self.findings.replace(of, bytes);
+            }
+        }
+        let found: usize = files.iter().map(|f| f.1.len()).sum();
+        if found < conflict.bytes.len() && way == Way::ToServer {
+            // A request was read that may be another one.
+            self.smb.misread(connection.id, conflict.at, &mut self.findings);
+        }
     }
 
     fn dhcp_message(&mut self, connection: &Connection, way: Way, bytes: &[u8], at: PacketRef) {
@@ -407,6 +422,9 @@ impl Handler for Joiner<'_> {
             self.findings.odd("conflict", conflict.bytes.len() as u64, connection.id, |_| Some(head_of(connection).at(at)));
             let (offset, length) = (conflict.offset, conflict.bytes.len() as u64);
             let found = self.findings.conflicts.conflict(connection.id, way, offset, length, conflict.was_delivered);
+            if conflict.was_delivered {
+                self.other_copy(connection, way, conflict);
+            }
             self.findings.in_conflict(&found);
         }
     }

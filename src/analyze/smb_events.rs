@@ -201,6 +201,16 @@ impl<'o> Findings<'o> {
         }
     }
 
+    /// Bytes of a file are others than those that were handed on.
+    pub(super) fn replace(&mut self, of: &Of, bytes: &[u8]) {
+        let Some(objects) = &mut self.objects else { return };
+        if self.failed.is_none()
+            && let Err(e) = objects.replace(of.open, (of.action, of.operation), of.from, bytes)
+        {
+            self.failed = Some(e);
+        }
+    }
+
     fn opened(&mut self, context: &Context, id: OpenId, file: &Opened) {
         let tree = context.tree.or_else(|| self.opens.get(&id).and_then(|o| o.tree));
         let kind = self.sessions.tree(tree).map_or(TreeKind::Unknown, |t| t.kind);
@@ -462,11 +472,12 @@ impl Listener for Findings<'_> {
             self.stretch(context, what);
         }
         match what {
-            What::Data { open, action, bytes, offset, .. } => {
+            What::Data { open, action, operation, bytes, offset } => {
                 if !self.data(context, *open, *action, bytes) {
                     self.form(context, what);
                     let to = offset.saturating_add(bytes.len() as u64);
-                    let found = self.conflicts.data(Of { open: *open, action: *action, from: *offset, to });
+                    let of = Of { open: *open, action: *action, operation: *operation, from: *offset, to };
+                    let found = self.conflicts.data(of, bytes);
                     self.in_conflict(&found);
                 }
             }

@@ -16,7 +16,7 @@ use super::missing::Span;
 use super::note::{Batch, Note, Of};
 use super::transfer::Transfer;
 use super::versions::Carried;
-use crate::smb::event::{Action, Context, OpenId, Opened, What};
+use crate::smb::event::{Action, Context, OpenId, Opened, OperationId, What};
 use crate::time::Window;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -203,7 +203,7 @@ impl Objects {
     fn data(
         &mut self,
         context: &Context,
-        whose: (OpenId, Of, Action, crate::smb::event::OperationId),
+        whose: (OpenId, Of, Action, OperationId),
         offset: u64,
         bytes: &[u8],
     ) -> Result<(), StoreError> {
@@ -248,6 +248,19 @@ impl Objects {
     /// Bytes of a file of which the capture holds differing copies: `[from, to)` is an offset range in the file.
     pub fn conflict(&mut self, open: OpenId, action: Action, from: u64, to: u64) -> Result<(), StoreError> {
         self.note(Note::Conflict { open, action, range: Span { from, to } })
+    }
+
+    /// Bytes of a file that were given are others: those of a copy whose checksum alone is right.
+    pub fn replace(
+        &mut self,
+        open: OpenId,
+        (action, operation): (Action, OperationId),
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let start = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(bytes);
+        self.note(Note::Replaced { open, action, operation, offset, start, end: start + bytes.len() })
     }
 
     /// An open turned out to be a pipe or the like: it gives no objects, whatever came of it and comes.

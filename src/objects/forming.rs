@@ -186,13 +186,18 @@ impl Forming {
                 self.losses.add(of);
                 Ok(())
             }
+            Note::Replaced { open, action, operation, offset, start, end } => {
+                let bytes = batch.bytes.get(start..end).unwrap_or_default();
+                self.with(open, None, jobs, |o, tools| match action {
+                    Action::Read => o.reading.replace(tools, offset, bytes),
+                    Action::Write => o.writing.replace(tools, operation, offset, bytes),
+                })
+            }
             Note::Conflict { open, action, range } => self.with(open, None, jobs, |o, tools| {
-                let version = match action {
-                    Action::Read => &mut o.reading.current,
-                    Action::Write => &mut o.writing.current,
-                };
-                let version = version.get_or_insert_with(|| super::versions::Version::new(1, tools));
-                version.limited |= version.conflicts.insert(range.from, range.to, ()).is_err();
+                match action {
+                    Action::Read => o.reading.conflict(tools, range.from, range.to),
+                    Action::Write => o.writing.conflict(tools, range.from, range.to),
+                }
                 Ok(())
             }),
             Note::Forget { open } => {
@@ -353,13 +358,7 @@ impl Forming {
         Some(held)
     }
 
-    fn close(
-        &mut self,
-        id: OpenId,
-        jobs: &mut Vec<Job>,
-        success: bool,
-        at: Option<PacketRef>,
-    ) -> Result<(), StoreError> {
+    fn close(&mut self, id: OpenId, jobs: &mut Vec<Job>, success: bool, at: Option<PacketRef>) -> Result<(), StoreError> {
         self.forgotten.remove(&id);
         let Some(Held { open, closed, .. }) = self.remove(id) else { return Ok(()) };
         // One that waited was closed when it was.

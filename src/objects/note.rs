@@ -48,6 +48,8 @@ pub(super) enum Note {
     RequestsLost { of: Of },
     /// What comes of an open that was closed: of other connections of its session. It counts while the open waits for that.
     Late { open: OpenId, note: Box<Note> },
+    /// Bytes that were given are others, which stand in the batch from `start` to `end`.
+    Replaced { open: OpenId, action: Action, operation: OperationId, offset: u64, start: usize, end: usize },
     /// Copies of bytes differ.
     Conflict { open: OpenId, action: Action, range: Span },
     /// It is no file.

@@ -179,6 +179,16 @@ impl Reading {
         self.current(tools).absent(offset, end, Why::Lost);
     }
 
+    /// Copies of bytes differ.
+    pub(super) fn conflict(&mut self, tools: &mut Tools<'_>, from: u64, to: u64) {
+        self.current(tools).in_conflict(from, to);
+    }
+
+    /// Bytes that were given are others.
+    pub(super) fn replace(&mut self, tools: &mut Tools<'_>, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.current.as_mut().map_or(Ok(()), |version| version.replace_seen(tools, offset, bytes))
+    }
+
     /// A READ was answered, and all that is in the capture of it was told.
     pub(super) fn done(
         &mut self,

@@ -203,6 +203,20 @@ impl Version {
         tools.disk.write(&mut self.body, offset, bytes)
     }
 
+    /// The same of what of a range was seen.
+    pub(super) fn replace_seen(&mut self, tools: &mut Tools<'_>, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        let seen: Vec<(u64, u64)> = self.seen.within(offset, end).map(|(from, to, ())| (from, to)).collect();
+        let place = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
+        seen.into_iter()
+            .try_for_each(|(from, to)| self.replace(tools, from, bytes.get(place(from)..place(to)).unwrap_or_default()))
+    }
+
+    /// Copies of a range differ.
+    pub(super) fn in_conflict(&mut self, from: u64, to: u64) {
+        self.limited |= self.conflicts.insert(from, to, ()).is_err();
+    }
+
     /// Bytes from an offset on are not those that were hashed.
     fn changed_from(&mut self, tools: &mut Tools<'_>, offset: u64) {
         if self.hashed.is_some_and(|hashed| hashed > offset) {

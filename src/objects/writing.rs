@@ -54,7 +54,12 @@ struct Pending {
     /// It touches bytes that were seen, or another one that waits.
     crosses: bool,
     outcome: Option<Outcome>,
+    /// Where copies of its bytes differ.
+    conflicts: Vec<(u64, u64)>,
 }
+
+/// Conflicts of one WRITE that are told apart. Beyond it all of its bytes are in conflict.
+const CONFLICTS_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
@@ -158,6 +163,42 @@ impl Writing {
             self.crossing += usize::from(crosses && !op.crosses);
             op.crosses |= crosses;
             op.add(Part { from: offset, to, lies: Lies::Nowhere(Why::Lost) });
+        }
+        Ok(())
+    }
+
+    /// Copies of bytes differ: of those that are there, or of WRITEs that wait.
+    pub(super) fn conflict(&mut self, tools: &mut Tools<'_>, from: u64, to: u64) {
+        for op in self.pending.values_mut().filter(|op| op.parts.iter().any(|p| p.from < to && from < p.to)) {
+            let whole = op.conflicts.len() >= CONFLICTS_MAX;
+            op.conflicts.push(if whole { (op.offset, op.end()) } else { (from, to) });
+            op.conflicts.truncate(CONFLICTS_MAX + 1);
+        }
+        self.current(tools).in_conflict(from, to);
+    }
+
+    /// Bytes of a WRITE that were given are others.
+    pub(super) fn replace(
+        &mut self,
+        tools: &mut Tools<'_>,
+        operation: OperationId,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        let waits = self.pending.values_mut().find(|op| op.operation == Some(operation));
+        let (Some(op), Some(version)) = (waits, &mut self.current) else {
+            return self.current.as_mut().map_or(Ok(()), |version| version.replace_seen(tools, offset, bytes));
+        };
+        let place = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
+        for part in &op.parts {
+            let (from, to) = (part.from.max(offset), part.to.min(end));
+            let Some(bytes) = bytes.get(place(from)..place(to)).filter(|b| !b.is_empty()) else { continue };
+            match (part.lies, &mut op.aside) {
+                (Lies::InPlace, _) => version.replace(tools, from, bytes)?,
+                (Lies::Aside(at), Some(aside)) => tools.disk.write(aside, at + (from - part.from), bytes)?,
+                (Lies::Aside(_) | Lies::Nowhere(_), _) => {}
+            }
         }
         Ok(())
     }
@@ -290,6 +331,9 @@ impl Writing {
                 let gone = if held { to } else { part.from };
                 tools.disk.clear(&mut version.body, gone, part.to)?;
             }
+        }
+        for (from, to) in op.conflicts.drain(..).filter(|c| c.0 < end) {
+            version.in_conflict(from, to.min(end));
         }
         if count > 0 {
             version.tally.add(&Carried {

@@ -273,6 +273,14 @@ impl Smb {
         self.unsettled -= usize::from(!was_settled && entry.versions.is_settled());
     }
 
+    /// Requests of a connection were read that may have been others: copies of their bytes differ.
+    pub fn misread(&mut self, connection: ConnectionId, at: PacketRef, out: &mut dyn Listener) {
+        let Some(entry) = self.connections.get_mut(&connection) else { return };
+        let carrier = Carrier { connection, way: Way::ToServer };
+        let one = &mut entry.one[0];
+        Reading { versions: &mut entry.versions, shared: &mut self.shared, out, carrier, one }.lost_messages(at);
+    }
+
     /// Whether there are connections of which no session was seen yet.
     pub fn is_unsettled(&self) -> bool {
         self.unsettled > 0

@@ -3,7 +3,7 @@
 
 use crate::analysis::{ask_with, list, none_wrong, own_folder, sha256, text};
 use crate::make::{Random, v4};
-use crate::segments::{Segment, Talk, read, recut, stream, write};
+use crate::segments::{Segment, Talk, read, recut, stream, write, write_with_spoilt};
 use crate::support::{Data, NONE_MATCHED, NOT_WHOLE, WHOLE};
 use serde_json::Value;
 use std::fs;
@@ -353,7 +353,47 @@ fn one_lost_segment_leaves_a_hole_just_where_it_was() {
         }
     }
     none_wrong(&wrong);
-    assert!(exact >= 12 && untouched > 300 && touched > 30, "{exact} exact holes, {untouched} files untouched, {touched} touched");
+    assert!(
+        exact >= 12 && untouched > 300 && touched > 30,
+        "{exact} exact holes, {untouched} files untouched, {touched} touched"
+    );
+}
+
+/// A copy with a wrong checksum was handed on, and then came the right one.
+#[test]
+fn the_copy_whose_checksum_is_right_counts() {
+    let mut wrong = Vec::new();
+    let mut exact = 0;
+    for name in CAPTURES {
+        let (segments, files) = truth(name);
+        let places: Vec<_> = files.iter().map(|f| place(&segments, f)).collect();
+        for (at, s) in segments.iter().enumerate().filter(|(_, s)| !s.payload.is_empty()) {
+            let byte = s.payload.len() * 2 / 3;
+            let (_, first) = stream(&segments, s.from);
+            let stands = s.seq.wrapping_sub(first) as usize + byte;
+            for (f, place) in files.iter().zip(&places) {
+                let Some((_, p)) = place.as_ref().filter(|(from, p)| *from == s.from.0 && p.contains(&stands)) else { continue };
+                let id = format!("{name} with a spoilt copy of segment {}", at + 1);
+                let objects = export(&write_with_spoilt(&segments, at, byte));
+                wrong.extend(lies(&objects, &files).into_iter().map(|w| format!("{id}: {w}")));
+                let of = |o: &&Object| o.entry["path"] == f.path.as_str() && o.entry["action"] == f.action.as_str();
+                let from = (stands - p.start) as u64;
+                let is_right = |o: &Object| {
+                    let conflicts = list(&o.entry, "conflicts");
+                    o.bytes == f.bytes
+                        && o.entry["complete"] == false
+                        && conflicts.iter().map(|c| (c["from"].as_u64(), c["to"].as_u64())).eq([(Some(from), Some(from + 1))])
+                };
+                if !objects.iter().find(of).is_some_and(is_right) {
+                    let near = objects.iter().filter(of).map(|o| format!("{} {}", o.named(), o.entry["conflicts"]));
+                    wrong.push(format!("{id}: {} at {from}: {:?}", f.path, near.collect::<Vec<_>>()));
+                }
+                exact += 1;
+            }
+        }
+    }
+    none_wrong(&wrong);
+    assert!(exact >= 12, "{exact} spoilt copies of file bytes");
 }
 
 /// From each packet on: what was opened later is whole, and of what was open no byte is wrong.

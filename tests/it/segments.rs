@@ -70,6 +70,18 @@ pub(crate) fn write(segments: &[Segment]) -> Vec<u8> {
     make::pcap(&packets)
 }
 
+/// The same, where a copy of one segment comes before it in which a byte of the payload differs: its checksum is wrong.
+pub(crate) fn write_with_spoilt(segments: &[Segment], at: usize, byte: usize) -> Vec<u8> {
+    let mut frames: Vec<Vec<u8>> = segments.iter().map(frame).collect();
+    let mut spoilt = frames[at].clone();
+    let payload = spoilt.len() - segments[at].payload.len();
+    spoilt[payload + byte] ^= 0x55;
+    frames.insert(at, spoilt);
+    let packets: Vec<Made> =
+        frames.into_iter().enumerate().map(|(i, frame)| Made::new(START + i as u64 * 20_000, frame)).collect();
+    make::pcap(&packets)
+}
+
 /// The same bytes cut anew: what one side sends without a word of the other is joined and cut into pieces of random sizes,
 /// `least` and less than `most` more.
 pub(crate) fn recut(segments: &[Segment], random: &mut Random, least: usize, most: u64) -> Vec<Segment> {

@@ -266,6 +266,34 @@ fn conflicts_are_not_whole() {
 }
 
 #[test]
+fn bytes_are_replaced_where_they_are_and_where_they_wait() {
+    let mut s = Script::new();
+    s.opened(OPEN, 2, 0);
+    let written = s.operation();
+    s.data(OPEN, Action::Write, written, 0, b"aaaaxxaaaa");
+    s.objects.replace(OPEN, (Action::Write, written), 4, b"bb").unwrap();
+    s.written(OPEN, written, 0, 10, Some(10));
+    // Aside, for it touches what is there.
+    let waits = s.operation();
+    s.data(OPEN, Action::Write, waits, 8, b"aaxxaa");
+    s.objects.replace(OPEN, (Action::Write, waits), 10, b"cc").unwrap();
+    s.objects.conflict(OPEN, Action::Write, 10, 12).unwrap();
+    s.written(OPEN, waits, 8, 6, Some(6));
+    s.objects.replace(OPEN, (Action::Write, written), 0, b"d").unwrap();
+    let read = s.operation();
+    s.data(OPEN, Action::Read, read, 0, b"xy");
+    s.objects.replace(OPEN, (Action::Read, read), 1, b"zz").unwrap();
+    s.size(OPEN, 14, SizeFrom::Close);
+    s.close(OPEN);
+    let (all, _folder) = s.end();
+    let stored = |t: &Transfer| std::fs::read(t.content.stored.as_ref().unwrap()).unwrap();
+    assert_eq!((stored(&all[0]).as_slice(), all[0].action), (b"xz".as_slice(), Action::Read));
+    assert_eq!(stored(&all[1]), b"daaabbaaaaccaa");
+    assert_eq!((all[1].complete, missing(&all[1])), (false, vec![(10, 12, Why::Conflict)]));
+    all.iter().for_each(|t| drop(bytes_of(t)));
+}
+
+#[test]
 fn truncation_drops_bytes() {
     let mut s = Script::new();
     s.opened(OPEN, 2, 0);
@@ -305,7 +333,9 @@ fn lose_requests(s: &mut Script, connection: u64, sessions: &[u64]) {
 fn where_requests_were_lost_the_last_write_is_not_the_end() {
     for bytes in [0, 10] {
         // Before the open, on another connection of the session, of another session, and where it is.
-        for (connection, sessions, in_doubt) in [(1, vec![9], true), (1, vec![8], false), (0, vec![], true), (0, vec![9, 8], true)] {
+        for (connection, sessions, in_doubt) in
+            [(1, vec![9], true), (1, vec![8], false), (0, vec![], true), (0, vec![9, 8], true)]
+        {
             let mut s = Script::new();
             lose_requests(&mut s, 0, &[9]);
             s.opened(OPEN, 2, 0);
@@ -316,7 +346,11 @@ fn where_requests_were_lost_the_last_write_is_not_the_end() {
             s.close(OPEN);
             let (t, _folder) = s.only();
             let size = if in_doubt { None } else { Some(bytes as u64) };
-            assert_eq!((t.complete, t.size, t.size_from.is_none()), (!in_doubt, size, in_doubt), "{bytes} {connection} {sessions:?}");
+            assert_eq!(
+                (t.complete, t.size, t.size_from.is_none()),
+                (!in_doubt, size, in_doubt),
+                "{bytes} {connection} {sessions:?}"
+            );
             assert_eq!((t.seen_bytes, missing(&t)), (bytes as u64, vec![]));
             assert_eq!(t.wholeness(), if in_doubt { "its size is not known" } else { "whole" });
         }
