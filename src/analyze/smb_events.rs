@@ -226,20 +226,20 @@ impl<'o> Findings<'o> {
             told: false,
         });
         open.file.clone_from(file);
-        let is_pipe_name = file.name.as_deref().is_some_and(|n| names::common_interface(n).is_some());
         if matches!(open.route, Route::Unclear) {
             open.route = match kind {
                 TreeKind::Pipe => Route::Pipe(Box::new(Pipe::new(context.at))),
-                TreeKind::Unknown if is_pipe_name => Route::Pipe(Box::new(Pipe::new(context.at))),
                 TreeKind::Unknown => Route::Unclear,
                 _ => Route::Object,
             };
         }
         let is_pipe = matches!(open.route, Route::Pipe(_));
-        let first = file.answered && !open.told;
-        open.told |= file.answered;
+        // Use of its file id shows that it was opened.
+        let is_open = file.answered || file.name.is_some() && !file.file_id.is_empty();
+        let first = is_open && !open.told;
+        open.told |= is_open;
         if first {
-            let action = match (is_pipe, kind) {
+            let action = match (is_pipe || kind == TreeKind::Unknown && looks_like_pipe(file), kind) {
                 (true, _) => SmbAction::PipeOpen,
                 (_, TreeKind::Print) => SmbAction::PrintOpen,
                 _ => SmbAction::FileOpen,
@@ -253,6 +253,16 @@ impl<'o> Findings<'o> {
         }
     }
 
+    /// An open gives no object.
+    fn not_a_file(&mut self, id: OpenId) {
+        let Some(objects) = &mut self.objects else { return };
+        if self.failed.is_none()
+            && let Err(e) = objects.not_a_file(id)
+        {
+            self.failed = Some(e);
+        }
+    }
+
     /// An smb_files event.
     fn tell_file(&mut self, context: &Context, id: OpenId, action: SmbAction, before: Option<String>) {
         let Some(head) = self.head(context) else { return };
@@ -260,7 +270,7 @@ impl<'o> Findings<'o> {
         let file = &open.file;
         let path = self.sessions.tree(open.tree).map(|t| t.path.clone()).filter(|p| !p.is_empty());
         // A known pipe of a tree that was not seen is IPC$'s.
-        let is_pipe = matches!(open.route, Route::Pipe(_));
+        let is_pipe = action == SmbAction::PipeOpen;
         let path = path.or_else(|| is_pipe.then(|| format!("\\\\{}\\IPC$", head.resp.ip)));
         let name = file.name.as_ref().map(|n| match &file.stream {
             Some(stream) => format!("{n}:{stream}"),
@@ -280,8 +290,9 @@ impl<'o> Findings<'o> {
         let Some(open) = self.opens.get_mut(&id) else { return };
         if !matches!(open.route, Route::Pipe(_)) {
             open.route = Route::Pipe(Box::new(Pipe::new(context.at)));
+            self.not_a_file(id);
         }
-        let Route::Pipe(pipe) = &mut open.route else { return };
+        let Some(Open { route: Route::Pipe(pipe), .. }) = self.opens.get_mut(&id) else { return };
         let mut calls = std::mem::take(&mut self.calls);
         let before = pipe.held_bytes();
         let others = self.pipes_held.saturating_sub(before);
@@ -354,6 +365,8 @@ impl<'o> Findings<'o> {
                 };
                 self.tell(Event::PipeStream(Box::new(row)));
             }
+            // Without a byte only an answer with times, which pipes do not have, says that it is a file.
+            Route::Unclear if open.file.times == [0; 4] => self.not_a_file(id),
             Route::Object | Route::Unclear => {
                 self.form(context, what);
                 self.drain_objects();
@@ -457,6 +470,13 @@ impl<'o> Findings<'o> {
         }
         told.into_iter().for_each(|e| self.tell(e));
     }
+}
+
+/// Whether an open of a tree that was not seen is told as a pipe: it has the name of one, and its answer no times, as pipes have none. What it is
+/// its content says.
+fn looks_like_pipe(file: &Opened) -> bool {
+    let is_name = file.name.as_deref().is_some_and(|n| names::common_interface(n).is_some());
+    is_name && file.times == [0; 4] && file.size.unwrap_or(0) == 0
 }
 
 fn way_of(action: Action) -> Way {

@@ -67,18 +67,6 @@ const KNOWN: &[Difference] = &[
     ),
     // JobTime is a DWORD_PTR ([MS-TSCH] 2.3.2), of eight bytes in NDR64. tshark takes four, and byte 0x10b for the flags, which are in 0x10f.
     known("atsvc-jobadd-midstream.pcap", "tasks", "frame 9: flags is 16, not \"0x00\"", "byte 0x10f of frame 9 is 0x10"),
-    known(
-        "psexec-add-user-async-oneside.pcap",
-        "shares",
-        "only the oracle: \\dc1\\ipc$",
-        "frame 6: asked for; no answer was captured",
-    ),
-    known(
-        "psexec-add-user-async-oneside.pcap",
-        "shares",
-        "only the oracle: \\dc1\\admin$",
-        "frame 74: asked for; no answer was captured",
-    ),
     known("smb1-dos-win98-netbeui.pcap", "shares", "only the oracle: \\mdjr98\\test", "NetBEUI: there is no IP in this capture"),
     known(
         "smb2-named-pipe-unicode.pcap",
@@ -393,4 +381,22 @@ fn the_known_keys_open_what_is_encrypted() {
     if std::env::var_os("TAPLOOP_CORPUS").is_some() {
         assert!(seen.into_inner() >= 4);
     }
+}
+
+/// Of the client's direction alone: its TREE_CONNECTs and CREATEs have no answers, and say all the same what is a pipe.
+#[test]
+fn pipes_whose_answers_were_not_captured_are_no_objects() {
+    let Some(folder) = corpus() else { return };
+    let capture = folder.join("lateral/psexec-add-user-async-oneside.pcap");
+    let objects = ask("objects", &capture, None);
+    let read: Vec<&Value> = objects.lines.iter().filter(|o| text(o, "path") != "PSEXESVC.exe").collect();
+    assert!(read.is_empty(), "{read:?}");
+    let events = ask("events", &capture, None);
+    let shares: Vec<(&str, &str)> = events.log("smb_mapping").map(|e| (text(e, "path"), text(e, "share_type"))).collect();
+    assert_eq!(shares, [("\\\\dc1\\IPC$", "PIPE"), ("\\\\dc1\\ADMIN$", "DISK")]);
+    let opened: Vec<(&str, &str)> = events.log("smb_files").map(|e| (text(e, "action"), text(e, "name"))).collect();
+    for name in ["svcctl", "PSEXESVC", "PSEXESVC-VICTIM-PC-2412-stdin", "PSEXESVC-VICTIM-PC-2412-stdout"] {
+        assert!(opened.contains(&("SMB::PIPE_OPEN", name)), "{name}: {opened:?}");
+    }
+    assert!(opened.contains(&("SMB::FILE_OPEN", "PSEXESVC.exe")), "{opened:?}");
 }

@@ -474,8 +474,12 @@ const FILE_ID: [u8; 16] = *b"\x11\0\0\0\0\0\0\0\x22\0\0\0\0\0\0\0";
 
 /// `contents` written as one file in WRITEs of `piece` bytes.
 fn copied(contents: &[u8], piece: usize) -> Vec<Segment> {
+    copied_as(NAME, contents, piece)
+}
+
+fn copied_as(name: &str, contents: &[u8], piece: usize) -> Vec<Segment> {
     let mut talk = Talk::new((v4("10.50.1.1"), 40_001), (v4("10.50.1.2"), 445));
-    let name: Vec<u8> = NAME.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     // CREATE: overwrite or create, with the right to write.
     let mut body = [57_u16.to_le_bytes().as_slice(), &[0, 0], &2_u32.to_le_bytes(), &[0; 16]].concat();
     for word in [0x0012_0196_u32, 0x80, 0, 5, 0x40] {
@@ -507,6 +511,17 @@ fn copied(contents: &[u8], piece: usize) -> Vec<Segment> {
         &smb2(6, true, id, &[&60_u16.to_le_bytes()[..], &1_u16.to_le_bytes(), &[0; 4], &times_and_sizes(size)].concat()),
     );
     talk.segments
+}
+
+/// In a tree that was not seen: what a file is its content says, and not that pipes have such names.
+#[test]
+fn a_file_with_the_name_of_a_pipe_is_a_file() {
+    for name in ["winreg", "srvsvc", "spoolss"] {
+        let contents = b"no call of RPC".to_vec();
+        let segments = copied_as(name, &contents, 4_096);
+        let files = [File { action: "write".to_owned(), path: name.to_owned(), bytes: contents, open: 0..0 }];
+        none_wrong(&all_whole(name, &segments, &files));
+    }
 }
 
 /// After a gap SMB is looked for anew, in the middle of a file that is full of it.

@@ -107,6 +107,7 @@ impl Smb2 {
     /// One message of a compound. `last` is the open of the message before, which a related one speaks of.
     fn one(&mut self, part: &Part<'_>, piece: &Message<'_>, last: &mut Option<OpenId>, tools: &mut Tools<'_>) {
         if part.header.is_response() {
+            self.state.answered = true;
             self.response(part, piece, tools);
         } else {
             self.request(part, piece, last, tools);
@@ -114,6 +115,7 @@ impl Smb2 {
     }
 
     fn request(&mut self, part: &Part<'_>, piece: &Message<'_>, last: &mut Option<OpenId>, tools: &mut Tools<'_>) {
+        tree::used(&mut self.state, part, tools);
         let tree = tree::of_part(part, tools);
         let asked = match part.header.command {
             command::NEGOTIATE => negotiate::request(&mut self.state, part.bytes),
@@ -180,9 +182,11 @@ impl Smb2 {
         let Some(header) = Header::parse(head.bytes) else { return };
         self.state.note_session(header.session_id, tools);
         let part = Part { header, bytes: head.bytes, session: (self.state.server, header.session_id) };
+        self.state.answered |= header.is_response();
         let streamed = if header.is_response() {
             read::begin(&mut self.state, &part, total, tools)
         } else {
+            tree::used(&mut self.state, &part, tools);
             let tree = tree::of_part(&part, tools);
             write::begin(&mut self.state, &part, total, tree, &mut None, tools)
         };

@@ -156,14 +156,21 @@ pub(super) fn file_id_of(
         *last = Some(open.id);
         return Some((open.id, open.is_pipe));
     }
+    if file_id == SAME_FILE {
+        return None;
+    }
     if tools.shared.is_full() {
         tools.tell(part.session, tree, &What::Odd { name: "limit_opens", bytes: part.bytes.len() as u64 });
         return None;
     }
     let is_pipe = tree_kind(part.session, tree, tools) == TreeKind::Pipe;
-    let id = tools.shared.ids.open();
-    let file = Opened { file_id: file_id.to_vec(), ..Opened::default() };
-    let open = OpenFile { id, tree, is_pipe, file: file.clone(), delete: false, resume_key: None };
+    // Where the answers were not captured, it is what the one CREATE that waits was answered with.
+    let asked = smb.take_only_create(part.session, tree);
+    let id = asked.as_ref().map_or_else(|| tools.shared.ids.open(), |asked| asked.open);
+    let asked = asked.as_deref().map(file_of).unwrap_or_default();
+    let delete = asked.options.unwrap_or(0) & DELETE_ON_CLOSE != 0;
+    let file = Opened { file_id: file_id.to_vec(), ..asked };
+    let open = OpenFile { id, tree, is_pipe, file: file.clone(), delete, resume_key: None };
     // There is room, and nothing had its file id.
     let _ = tools.shared.keep(part.session, file_id, open);
     *last = Some(id);

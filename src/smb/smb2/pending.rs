@@ -188,6 +188,12 @@ impl Waiting {
         ids.iter().filter_map(|id| self.take(*id)).collect()
     }
 
+    /// Takes out a request for which a test holds.
+    pub(super) fn take_if(&mut self, message_id: u64, test: impl Fn(&Pending) -> bool) -> Option<Pending> {
+        self.all.get(&message_id).filter(|p| test(&p.1))?;
+        self.take(message_id)
+    }
+
     /// Takes out the request of an answer.
     pub(super) fn take(&mut self, message_id: u64) -> Option<Pending> {
         let (place, pending) = self.all.remove(&message_id)?;

@@ -1,7 +1,7 @@
 //! What the commands of a connection share: its dialect, its waiting requests, and how something is told.
 
 use super::header::Header;
-use super::pending::{Asked, Pending, Waiting};
+use super::pending::{Asked, AskedCreate, Pending, Waiting};
 use crate::flow::{ConnectionId, PacketRef, Way};
 use crate::smb::crypt::{Cipher, Preauth};
 use crate::smb::event::{Context, Listener, TreeId, What};
@@ -34,6 +34,29 @@ pub(super) struct State {
     sessions: Vec<u64>,
     /// Requests of it were lost.
     lost: bool,
+    /// An answer was seen on it.
+    pub answered: bool,
+    /// The TREE_CONNECT and the CREATE that wait, as long as each is the only one: where the answers' direction was not captured, the id that
+    /// is used next is what it was answered with.
+    only_tree: Only,
+    only_create: Only,
+}
+
+/// What waits of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Only {
+    #[default]
+    None,
+    /// Its message id.
+    One(u64),
+    /// Which one an id belongs to cannot be said.
+    Several,
+}
+
+impl Only {
+    fn add(&mut self, message_id: u64) {
+        *self = if *self == Only::None { Only::One(message_id) } else { Only::Several };
+    }
 }
 
 /// What a message is read with.
@@ -93,6 +116,9 @@ impl State {
             preauth_of: HashMap::new(),
             sessions: Vec::new(),
             lost: late_start,
+            answered: false,
+            only_tree: Only::None,
+            only_create: Only::None,
         }
     }
 
@@ -136,9 +162,49 @@ impl State {
     /// Keeps a request until its answer comes.
     pub(super) fn wait_for(&mut self, part: &Part<'_>, tree: Option<TreeId>, asked: Asked, tools: &mut Tools<'_>) {
         let pending = Pending { asked, at: tools.at, session: part.session, tree };
+        match &pending.asked {
+            Asked::TreeConnect { .. } => self.only_tree.add(part.header.message_id),
+            Asked::Create(_) => self.only_create.add(part.header.message_id),
+            _ => {}
+        }
         let most = tools.shared.limits.pending;
         if let Some(gone) = self.waiting.add(part.header.message_id, pending, most) {
             unanswered(&gone, tools);
+        }
+    }
+}
+
+impl State {
+    /// Whether it may be said what an id stands for though its answer was not seen: none was, of a connection of which all requests were.
+    fn is_one_sided(&self) -> bool {
+        !self.answered && !self.lost
+    }
+
+    /// The path of the one TREE_CONNECT of a session that waits, where no answer was captured.
+    pub(super) fn take_only_tree(&mut self, session: SessionKey) -> Option<String> {
+        let Only::One(message_id) = self.only_tree else { return None };
+        if !self.is_one_sided() {
+            return None;
+        }
+        let pending = self.waiting.take_if(message_id, |p| p.session == session)?;
+        self.only_tree = Only::None;
+        match pending.asked {
+            Asked::TreeConnect { path } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The one CREATE of a session and tree that waits, where no answer was captured.
+    pub(super) fn take_only_create(&mut self, session: SessionKey, tree: Option<TreeId>) -> Option<Box<AskedCreate>> {
+        let Only::One(message_id) = self.only_create else { return None };
+        if !self.is_one_sided() {
+            return None;
+        }
+        let pending = self.waiting.take_if(message_id, |p| p.session == session && p.tree == tree)?;
+        self.only_create = Only::None;
+        match pending.asked {
+            Asked::Create(asked) => Some(asked),
+            _ => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::header::HEADER_LEN;
 use super::pending::Asked;
-use super::state::{Part, Tools};
+use super::state::{Part, State, Tools};
 use crate::smb::bytes::{part as bytes_at, u8_at, u16_at, utf16};
 use crate::smb::event::{TreeId, TreeKind, What};
 use crate::smb::shared::{SessionKey, Tree};
@@ -54,6 +54,23 @@ fn of(session: SessionKey, wire: u32, tools: &mut Tools<'_>) -> Option<TreeId> {
     let id = tools.shared.ids.tree();
     add(session, wire, Tree { id, kind: TreeKind::Unknown }, tools);
     Some(id)
+}
+
+/// A request uses a tree id. Where the answers were not captured it is what the one TREE_CONNECT that waits was answered with.
+pub(super) fn used(smb: &mut State, part: &Part<'_>, tools: &mut Tools<'_>) {
+    let (session, wire) = (part.session, part.header.tree_id);
+    if smb.answered || part.header.is_async() || wire == 0 || wire == u32::MAX || session.1 == 0 {
+        return;
+    }
+    if tools.shared.session(session).trees.contains_key(&wire) {
+        return;
+    }
+    let Some(path) = smb.take_only_tree(session) else { return };
+    let is_ipc = path.rsplit('\\').next().is_some_and(|share| share.eq_ignore_ascii_case("IPC$"));
+    let kind = if is_ipc { TreeKind::Pipe } else { TreeKind::Disk };
+    let id = tools.shared.ids.tree();
+    add(session, wire, Tree { id, kind }, tools);
+    tools.tell(session, Some(id), &What::TreeConnected { path, kind, service: None, file_system: None });
 }
 
 /// TREE_DISCONNECT was answered: what was open in it is gone.
