@@ -6,6 +6,7 @@ use super::stream::Stream;
 use crate::capture::libpcap::Libpcap;
 use crate::capture::packet_socket::PacketSocket;
 use crate::capture::{CaptureError, Fanout, Options, Source};
+use crate::ring::clock::Clock;
 use crate::ring::data::{DataDir, Retention};
 use crate::ring::ring_writer::{RingWriteError, RingWriter};
 use crate::ring::writer::StreamOptions;
@@ -74,6 +75,8 @@ pub struct Recorder {
     sources: Vec<Box<dyn Source>>,
     status: Arc<InterfaceStatus>,
     trouble: Arc<Mutex<Option<String>>>,
+    /// It goes on being watched while the ring cannot be written.
+    clock: Arc<Clock>,
     started: Timestamp,
     needs_capture_right: bool,
 }
@@ -103,6 +106,7 @@ impl Recorder {
             sources,
             status: Arc::default(),
             trouble: Arc::default(),
+            clock: Arc::new(Clock::unproven()),
             started: Timestamp::now(),
         })
     }
@@ -126,7 +130,7 @@ impl Recorder {
     /// Starts recording in threads of its own, once the ring could be opened.
     pub fn start(self, data: &DataDir, stop: Arc<AtomicBool>) -> Result<Running, RecordError> {
         keep_freed_memory();
-        let ring = open_ring(data, &self.options)?;
+        let ring = open_ring(data, &self.options, &self.clock)?;
         let (status, trouble, interface) = (self.status.clone(), self.trouble.clone(), self.interface().to_string());
         let mut running =
             Running { interface, status, trouble, started: self.started, last: None, rate: (0.0, 0.0), thread: None };
@@ -163,7 +167,7 @@ impl Recorder {
                     tell(Some(e.to_string()));
                 }
             }
-            match open_ring(data, options) {
+            match open_ring(data, options, &self.clock) {
                 Ok(ring) => {
                     desk.open(ring.maker(), stream_options(options, &ring));
                     open = Some(ring);
@@ -206,9 +210,9 @@ fn keep_freed_memory() {
     }
 }
 
-fn open_ring(data: &DataDir, options: &InterfaceOptions) -> Result<RingWriter, RingWriteError> {
+fn open_ring(data: &DataDir, options: &InterfaceOptions, clock: &Arc<Clock>) -> Result<RingWriter, RingWriteError> {
     options.retention.check(data.path())?;
-    RingWriter::open(data, &options.capture.interface, Some(options.retention))
+    RingWriter::open_by(data, &options.capture.interface, Some(options.retention), clock.clone())
 }
 
 fn stream_options(options: &InterfaceOptions, ring: &RingWriter) -> StreamOptions {

@@ -10,7 +10,6 @@
 //!
 //! Nobody waits for a reader. What the stream thread cannot hand over stays in the kernel's buffer, and what finds no room there is counted.
 
-mod clock;
 mod desk;
 mod interface;
 mod privileges;

@@ -1,10 +1,10 @@
 //! One stream's thread: from the kernel into the ring. It copies, indexes and hands over; it waits only where the disk's queue is full.
 
-use super::clock::ClockWatch;
 use super::desk::Desk;
 use super::status::{InterfaceStatus, LinkState};
 use crate::capture::{CaptureError, Link, Polled, Source};
 use crate::packet::{LinkType, Packet};
+use crate::ring::clock::ClockWatch;
 use crate::ring::ids::StreamId;
 use crate::ring::note::{Note, NoteKind};
 use crate::ring::writer::{StreamWriter, WriteStopped};

@@ -2,6 +2,7 @@
 
 use super::catalog::{CATALOG_FILE, CatalogError, CatalogReader, CatalogWriter};
 use super::catalog_check::damaged_places;
+use super::clock::Clock;
 use super::data::{DataDir, DataError, MARK_FILE, RING_FILE, read_ring_info, rescued_ring_info, write_ring_info};
 use super::facts::SegmentFacts;
 use super::files::LazyFile;
@@ -105,7 +106,9 @@ fn check_ring(data: &DataDir, interface: &str, repair: bool, report: &mut Report
     let idle = lock.is_some() || !lock::is_written(&ring);
     if lock.is_some() && !unsealed.is_empty() {
         drop(lock.take());
-        let sealed = RingWriter::open(data, interface, None).and_then(RingWriter::finish);
+        // A repair drops nothing for its age: nobody has looked whether the clock is right.
+        let clock = Arc::new(Clock::unproven());
+        let sealed = RingWriter::open_by(data, interface, None, clock).and_then(RingWriter::finish);
         if let Err(e) = &sealed {
             add(&ring.join(OPEN_FOLDER), format!("what was not sealed cannot be mended: {e}"), false);
         }

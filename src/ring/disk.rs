@@ -134,7 +134,12 @@ pub(super) fn write_blocks(
                 blocks.truncate(BLOCKS_QUEUED_MAX.saturating_sub(spare.len()));
                 spare.append(&mut blocks);
             }
-            Job::ClockSet => *lock(&shared.clock_set) = Some(Instant::now()),
+            Job::ClockSet { stream, after } => {
+                // What it said by a clock that went further says nothing of what comes.
+                if complete.get(&stream).is_some_and(|&said| said > after) {
+                    complete.remove(&stream);
+                }
+            }
             Job::State { id, complete_to, captured } => {
                 let Some(segment) = open.get_mut(&id) else { continue };
                 complete.insert(segment.draft.stream, complete_to);
@@ -364,9 +369,7 @@ fn seal_until_done(shared: &Shared, seals: &Receiver<Work>) -> Result<(), DiskEr
             sync_growing(shared)?;
             // Also where nothing comes, packets grow old.
             keep_limits(shared, 0, &mut 0)?;
-            if shared.clock_holds() {
-                shared.keeper.tick();
-            }
+            shared.keeper.tick(shared.clock.now_for_pins());
             synced = Instant::now();
         }
         if done {

@@ -11,7 +11,7 @@ use super::name::{folder_name, kept_name};
 use super::not_kept;
 use super::paths::{KEPT_FOLDER, data_of};
 use super::pins::{self, Pin, Pins};
-use super::purge::purge_now;
+use super::purge::purge_unless_locked;
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
@@ -42,7 +42,7 @@ struct Asking {
 
 impl Keeper {
     /// Finishes what a killed writer began, and deletes what is kept for nobody. Gives what is kept.
-    pub(super) fn open(ring: &Path) -> io::Result<(Keeper, Kept)> {
+    pub(super) fn open(ring: &Path, now: Timestamp) -> io::Result<(Keeper, Kept)> {
         if let Err(e) = kept::finish_moves(ring) {
             tracing::warn!("{}: moving what pins keep cannot be finished: {e}", ring.display());
         }
@@ -52,21 +52,21 @@ impl Keeper {
             seen: Mutex::default(),
             told: Mutex::default(),
         };
-        keeper.purge();
+        keeper.purge(now);
         Ok((keeper, kept::list(ring, |_| None)?))
     }
 
     /// Deletes now and then what is kept for nobody.
-    pub(super) fn tick(&self) {
+    pub(super) fn tick(&self, now: Timestamp) {
         let mut purged = lock(&self.purged);
         if purged.elapsed() > PURGE_EVERY {
             *purged = Instant::now();
-            self.purge();
+            self.purge(now);
         }
     }
 
-    fn purge(&self) {
-        if let Err(e) = purge_now(&self.ring) {
+    fn purge(&self, now: Timestamp) {
+        if let Err(e) = purge_unless_locked(&self.ring, now) {
             tracing::warn!("{}: what pins no longer keep cannot be deleted: {e}", self.ring.display());
         }
     }

@@ -8,6 +8,7 @@ mod catalog_check;
 mod catalog_entries;
 pub mod check;
 mod complete;
+pub mod clock;
 pub mod data;
 mod disk;
 pub mod draft;

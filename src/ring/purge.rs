@@ -55,7 +55,7 @@ pub(super) fn purge(ring: &Path, pins: &Pins, now: Timestamp) -> io::Result<Free
 }
 
 /// Purges where nobody is changing pins at this moment.
-pub(super) fn purge_now(ring: &Path) -> io::Result<()> {
+pub(super) fn purge_unless_locked(ring: &Path, now: Timestamp) -> io::Result<()> {
     if kept::is_empty(ring) {
         return Ok(());
     }
@@ -68,7 +68,7 @@ pub(super) fn purge_now(ring: &Path) -> io::Result<()> {
             path.display()
         );
     }
-    purge(ring, &pins, Timestamp::now()).map(|_| ())
+    purge(ring, &pins, now).map(|_| ())
 }
 
 /// The stretch in which segments have anything to say.

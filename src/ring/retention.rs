@@ -17,7 +17,7 @@ use super::hosts::HOSTS_FOLDER;
 use super::paths::{OPEN_FOLDER, data_path, index_path};
 use super::sections::SECTIONS_FOLDER;
 use super::shared::{DiskError, Shared, at, lock};
-use crate::time::{SECOND_NS, Timestamp};
+use crate::time::SECOND_NS;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -130,18 +130,21 @@ pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<
     let beside = if limits.max_bytes.is_some() { bytes_beside(&shared.ring) } else { 0 };
     // Should they take most of what is allowed, dropping segments would not help.
     let beside = beside.min(limits.max_bytes.unwrap_or(u64::MAX) / 2);
-    let (now, clock_holds) = (Timestamp::now(), shared.clock_holds());
+    let now = shared.clock.now();
     let mut go = Vec::new();
     let holds = {
         let catalog = lock(&shared.catalog);
         let mut bytes = catalog.live().map(SegmentFacts::bytes).sum::<u64>() + unsealed + beside + need;
         let over = |bytes: u64| limits.max_bytes.is_some_and(|max| bytes > max);
         // What is moved frees nothing, and so more must go for the sake of free space.
-        let kept =
-            if *owed > 0 { shared.keeper.would_keep(&oldest(&catalog, usize::MAX), pins_at(shared)) } else { HashSet::new() };
+        let kept = if *owed > 0 {
+            shared.keeper.would_keep(&oldest(&catalog, usize::MAX), shared.clock.now_for_pins())
+        } else {
+            HashSet::new()
+        };
         for facts in catalog.live() {
-            let old =
-                clock_holds && limits.max_age_seconds.is_some_and(|s| now.since(facts.arrived) > s.saturating_mul(SECOND_NS));
+            let age = now.map_or(0, |now| now.since(facts.arrived));
+            let old = limits.max_age_seconds.is_some_and(|s| age > s.saturating_mul(SECOND_NS));
             let reason = match limits.min_free_bytes {
                 _ if over(bytes) => Reason::MaxBytes,
                 _ if old => Reason::MaxAge,
@@ -165,11 +168,6 @@ pub(super) fn keep_limits(shared: &Shared, need: u64, owed: &mut u64) -> Result<
     Ok(holds)
 }
 
-/// The present as far as pins go: where it cannot be told, none has expired.
-fn pins_at(shared: &Shared) -> Timestamp {
-    if shared.clock_holds() { Timestamp::now() } else { Timestamp::ZERO }
-}
-
 fn oldest(catalog: &CatalogWriter, most: usize) -> Vec<SegmentFacts> {
     catalog.live().take(most).copied().collect()
 }
@@ -191,7 +189,7 @@ fn drop_oldest(shared: &Shared, reasons: &[Reason]) -> Result<Gone, DiskError> {
     let kept = {
         let mut catalog = lock(&shared.catalog);
         // Before the catalogue lets go of them, so that they are found at every moment.
-        let kept = shared.keeper.keep(&oldest(&catalog, reasons.len()), pins_at(shared));
+        let kept = shared.keeper.keep(&oldest(&catalog, reasons.len()), shared.clock.now_for_pins());
         for _ in reasons {
             gone.extend(catalog.drop_oldest().map_err(at(&shared.ring))?);
         }

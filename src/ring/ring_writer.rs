@@ -1,6 +1,7 @@
 //! A ring in the hands of its one writer: locked, with its threads.
 
 use super::catalog::{CatalogError, CatalogWriter};
+use super::clock::Clock;
 use super::data::{DataDir, DataError, LAYOUT_VERSION, Retention, RingInfo, read_ring_info, write_ring_info};
 use super::disk::{SEALS_QUEUED_MAX, Work, seal_segments, sync_sections, write_blocks};
 use super::dropped::Dropped;
@@ -118,6 +119,16 @@ pub struct RingWriter {
 impl RingWriter {
     /// Opens or makes the ring of an interface, and mends what a killed writer left.
     pub fn open(data: &DataDir, interface: &str, retention: Option<Retention>) -> Result<RingWriter, RingWriteError> {
+        RingWriter::open_by(data, interface, retention, Arc::new(Clock::believed()))
+    }
+
+    /// The same, with the clock that ages are told by.
+    pub fn open_by(
+        data: &DataDir,
+        interface: &str,
+        retention: Option<Retention>,
+        clock: Arc<Clock>,
+    ) -> Result<RingWriter, RingWriteError> {
         let interface = &*kept_name(interface);
         let ring = data.ring_path(interface);
         let disk = |path: PathBuf| move |source: io::Error| RingWriteError::Disk(DiskError { path, source });
@@ -135,7 +146,7 @@ impl RingWriter {
         }
         let failed = |source| RingWriteError::Catalog { interface: interface.to_string(), source };
         let mut catalog = CatalogWriter::open(&ring).map_err(failed)?;
-        let (keeper, kept) = Keeper::open(&ring).map_err(disk(ring.clone()))?;
+        let (keeper, kept) = Keeper::open(&ring, clock.now_for_pins()).map_err(disk(ring.clone()))?;
         let Unlisted { sealed: unlisted, bare, .. } = unlisted(&ring);
         for facts in unlisted {
             tracing::warn!(
@@ -166,7 +177,7 @@ impl RingWriter {
             first_own: SegmentId(next_id),
             pressed: Mutex::default(),
             committed: Condvar::new(),
-            clock_set: Mutex::default(),
+            clock,
             growing: Mutex::default(),
             unsynced: Mutex::default(),
         });

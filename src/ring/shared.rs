@@ -1,6 +1,7 @@
 //! What the writing, the sealing and the dropping of a ring share.
 
 use super::catalog::CatalogWriter;
+use super::clock::Clock;
 use super::data::Retention;
 use super::dropped::Dropped;
 use super::ids::{SectionId, SegmentId, SensorId};
@@ -10,10 +11,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// After the clock was set, nothing is dropped for its age until it has held for so long: whoever set it may set it again.
-pub(super) const CLOCK_HOLDS: Duration = Duration::from_secs(600);
 
 /// What went wrong on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +59,8 @@ pub(super) struct Shared {
     pub pressed: Mutex<Pressed>,
     /// Tells it that some were, or that there is no more sealing.
     pub committed: Condvar,
-    /// When the clock was last set while this writer was at work.
-    pub clock_set: Mutex<Option<Instant>>,
+    /// What ages are told by.
+    pub clock: Arc<Clock>,
     /// Files of growing segments, to be synced.
     pub growing: Mutex<HashMap<SegmentId, Arc<Growing>>>,
     /// Sections that are not known to last: they are synced before what names them.
@@ -112,11 +109,6 @@ impl Shared {
              free some space and go on with the packets after them"
         );
         DiskError { path: path.to_path_buf(), source: io::Error::new(io::ErrorKind::StorageFull, text) }
-    }
-
-    /// Whether ages can be told.
-    pub(super) fn clock_holds(&self) -> bool {
-        lock(&self.clock_set).is_none_or(|at| at.elapsed() >= CLOCK_HOLDS)
     }
 
     /// Releases the disk thread.

@@ -48,8 +48,11 @@ pub(super) enum Job {
         complete_to: Timestamp,
         captured: Window,
     },
-    /// The clock was set.
-    ClockSet,
+    /// The clock was set, which the stream has noticed.
+    ClockSet {
+        stream: StreamId,
+        after: Timestamp,
+    },
     Close {
         id: SegmentId,
         stats4: Vec<FlowStats>,
@@ -357,7 +360,7 @@ impl StreamWriter {
     pub fn clock_set(&mut self, before: Timestamp, after: Timestamp) -> Result<(), WriteStopped> {
         self.close_segment()?;
         self.complete_to = Timestamp::ZERO;
-        self.send(Job::ClockSet)?;
+        self.send(Job::ClockSet { stream: self.stream, after })?;
         let window = Window { from: before.min(after), to: before.max(after) };
         self.note(Note { window, kind: NoteKind::ClockSet { before, after } })
     }

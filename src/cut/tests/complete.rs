@@ -129,3 +129,39 @@ fn without_traffic_complete_to_outlives_the_segment() {
     assert_eq!(held(&data).complete_to, time(100));
     assert_eq!(held(&data).last, Some(time(9)));
 }
+
+#[test]
+fn a_cut_is_in_order_of_time_though_the_clock_was_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    // Back into what was recorded before, and forth.
+    let stretches = [0..2_000, 500..1_500, 9_000..9_500, 1_000..1_800];
+    let mut before = time(0);
+    for (i, stretch) in stretches.iter().enumerate() {
+        let stream = ring.stream(STREAM, LIVE);
+        if i > 0 {
+            stream.clock_set(before, time(stretch.start)).unwrap();
+        }
+        append(stream, stretch.clone());
+        before = time(stretch.end);
+        stream.publish_complete(before, Window { from: time(stretch.start), to: before }).unwrap();
+    }
+    let mut want: Vec<u64> = stretches.into_iter().flatten().map(|n| time(n).as_nanos()).collect();
+    want.sort_unstable();
+    let times = || {
+        let mut bytes = Vec::new();
+        cut(&data, &Selection::everything(), Format::Pcapng, &mut bytes).unwrap();
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let (mut at, mut times) = (0, Vec::new());
+        while at < bytes.len() {
+            if word(at) == 6 {
+                times.push(u64::from(word(at + 12)) << 32 | u64::from(word(at + 16)));
+            }
+            at += word(at + 4) as usize;
+        }
+        times
+    };
+    ring.finish().unwrap();
+    assert!(times() == want, "each once, in order of time");
+}
