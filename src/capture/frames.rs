@@ -35,6 +35,27 @@ fn u16_of(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]))
 }
 
+/// Where a block's header says when the block was opened, and which time its last packet has, in seconds and nanoseconds.
+const OPENED: usize = 32;
+const LAST_TIME: usize = 40;
+
+fn time_of(bytes: &[u8], at: usize) -> Timestamp {
+    Timestamp::from_nanos(u64::from(u32_of(bytes, at)) * SECOND_NS + u64::from(u32_of(bytes, at + 4)))
+}
+
+/// How many packets of a block came before `end`; `None`: it was opened later.
+pub(super) fn packets_before(block: &mut [u8], reading: Reading, end: Timestamp) -> Option<u64> {
+    if time_of(block, OPENED) >= end {
+        return None;
+    }
+    if time_of(block, LAST_TIME) < end && !reading.skip_outgoing {
+        return Some(u64::from(u32_of(block, NUM_PACKETS)));
+    }
+    let mut count = 0;
+    packets(block, reading, &mut |packet| count += u64::from(packet.time < end));
+    Some(count)
+}
+
 /// How frames are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
@@ -172,6 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn packets_are_counted_up_to_a_time() {
+        // The header says nothing of times: each packet is looked at.
+        let mut b = block(&[frame(1, 60), frame(2, 60), frame(3, 60)]);
+        let at = |nanos: u64| Timestamp::from_nanos(1_700_000_000 * SECOND_NS + nanos);
+        b[LAST_TIME..LAST_TIME + 4].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(packets_before(&mut b, PLAIN, at(2)), Some(2));
+        assert_eq!(packets_before(&mut b, PLAIN, at(9)), Some(3));
+        // Or the header says that all came before, or none.
+        b[LAST_TIME..LAST_TIME + 4].copy_from_slice(&1_600_000_000_u32.to_ne_bytes());
+        assert_eq!(packets_before(&mut b, PLAIN, at(0)), Some(3));
+        b[OPENED..OPENED + 4].copy_from_slice(&1_700_000_001_u32.to_ne_bytes());
+        assert_eq!(packets_before(&mut b, PLAIN, at(0)), None);
+    }
+
+    #[test]
     fn the_snap_length_cuts_and_the_length_on_the_wire_stays() {
         let all = read(&mut block(&[frame(1, 60)]), Reading { snaplen: 20, ..PLAIN });
         assert_eq!((all[0].1, all[0].2.len()), (61, 20));
@@ -185,6 +221,7 @@ mod tests {
                 bytes[BLOCK_HEADER_LEN..BLOCK_HEADER_LEN + 4].copy_from_slice(&next.to_ne_bytes());
             }
             packets(&mut bytes, Reading { skip_outgoing: skip, ..PLAIN }, &mut |_| {});
+            packets_before(&mut bytes, Reading { skip_outgoing: skip, ..PLAIN }, Timestamp::MAX);
         }
     }
 }

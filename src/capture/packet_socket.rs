@@ -5,7 +5,7 @@
 
 use super::device::Device;
 use super::filter::{Instruction, compile, everything};
-use super::frames::{BLOCK_HEADER_LEN, Reading, TAG_LEN, packets};
+use super::frames::{BLOCK_HEADER_LEN, Reading, TAG_LEN, packets, packets_before};
 use super::source::{CaptureError, Drops, Link, Options, Polled, Source};
 use crate::packet::{LinkType, Packet};
 use crate::time::Timestamp;
@@ -315,6 +315,17 @@ impl Source for PacketSocket {
         let mut drops = std::mem::take(&mut self.drops);
         drops.kernel += u64::from(told.tp_drops);
         Ok(drops)
+    }
+
+    fn left_behind(&mut self, end: Timestamp) -> u64 {
+        let reading = self.reading();
+        let mut count = 0;
+        for _ in 0..self.ring.blocks {
+            let Some(packets) = self.ring.ready().and_then(|block| packets_before(block, reading, end)) else { break };
+            count += packets;
+            self.ring.give_back();
+        }
+        count
     }
 
     fn look(&mut self) -> Result<Link, CaptureError> {

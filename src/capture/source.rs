@@ -121,6 +121,11 @@ pub trait Source: Send {
     /// Packets that were dropped since this was last asked.
     fn drops(&mut self) -> Result<Drops, CaptureError>;
 
+    /// Packets that came before `end`, wait to be handed on and will not be: recording ends. Where that cannot be told, none.
+    fn left_behind(&mut self, _end: Timestamp) -> u64 {
+        0
+    }
+
     /// Looks whether the interface is there and up, and listens to it if it came back; called now and then while it is not.
     fn look(&mut self) -> Result<Link, CaptureError>;
 }

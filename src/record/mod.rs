@@ -15,6 +15,8 @@ mod interface;
 mod privileges;
 mod status;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 
 pub use interface::{Backend, InterfaceOptions, RecordError, Recorder, Running};
 pub use privileges::{PrivilegeError, leave_root, may_keep_data};

@@ -23,8 +23,8 @@ const LATE_NS: u64 = 20_000_000;
 const DROPS_APART: Duration = Duration::from_secs(1);
 /// How often an interface that is down or missing is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// So long what the kernel still has is waited for when recording ends.
-const LAST_PACKETS: Duration = Duration::from_millis(300);
+/// So long what the kernel still has is taken when recording ends; what is left then is counted.
+const LAST_PACKETS: Duration = Duration::from_millis(700);
 
 /// What a stream's thread has.
 pub(super) struct Stream {
@@ -46,6 +46,8 @@ struct Recording {
     since: Option<Timestamp>,
     end: Arc<AtomicU64>,
     newest: Timestamp,
+    /// A packet has come that is so late that none from before the end can follow it.
+    is_past_end: bool,
     /// The earliest packet since it was last asked for packets, if that is earlier than the asking.
     earliest: Timestamp,
     /// Packets, their bytes, and how many were cut, that the status does not tell yet.
@@ -70,6 +72,7 @@ impl Stream {
             since: None,
             end: self.end.clone(),
             newest: Timestamp::ZERO,
+            is_past_end: false,
             earliest: now,
             counted: (0, 0, 0),
             handed_over: running,
@@ -108,15 +111,18 @@ impl Stream {
             let end = recording.ends();
             if end < Timestamp::MAX {
                 let begun = *stopping.get_or_insert(running);
-                let all = !polled.more && polled.complete_to.is_some_and(|t| t >= end);
-                if all || polled.link != Link::Up && !polled.more || running.duration_since(begun) >= LAST_PACKETS {
-                    break Ok(());
+                let all = !polled.more && polled.complete_to.is_some_and(|t| t >= end) || recording.is_past_end;
+                if all || polled.link != Link::Up && !polled.more {
+                    break Ok(0);
+                }
+                if running.duration_since(begun) >= LAST_PACKETS {
+                    break Ok(self.source.left_behind(end));
                 }
                 wait = wait.min(Duration::from_millis(5));
             }
         };
-        recording.end();
-        ended
+        recording.end(*ended.as_ref().unwrap_or(&0));
+        ended.map(|_| ())
     }
 }
 
@@ -164,7 +170,9 @@ impl Recording {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) {
-        if packet.time >= self.ends() {
+        let end = self.ends();
+        if packet.time >= end {
+            self.is_past_end |= packet.time >= end.saturating_add(LATE_NS);
             return;
         }
         self.newest = self.newest.max(packet.time);
@@ -266,11 +274,21 @@ impl Recording {
         if waits { APART.saturating_sub(running.duration_since(self.handed_over)).max(Duration::from_millis(1)) } else { TICK }
     }
 
-    fn end(&mut self) {
+    /// Ends; so many packets that had come are not recorded any more.
+    fn end(&mut self, left_behind: u64) {
         let wall = Timestamp::now();
         self.tell_drops();
+        let taken_to = self.newest.saturating_add(1);
+        if left_behind > 0 {
+            tracing::warn!("the end could not wait for {left_behind} packets that had come: they are counted as not recorded");
+            InterfaceStatus::count(&self.status.unrecorded, left_behind);
+            let from = self.newest.max(self.since.unwrap_or(Timestamp::ZERO));
+            let window = Window { from, to: self.ends().min(wall).max(from.saturating_add(1)) };
+            self.write(|w| w.note(Note { window, kind: NoteKind::Unrecorded { packets: left_behind } }));
+        }
         if let Some(since) = self.since {
-            let to = wall.saturating_sub(LATE_NS).max(self.newest.saturating_add(1)).min(wall).min(self.ends());
+            let all = wall.saturating_sub(LATE_NS).max(taken_to).min(wall).min(self.ends());
+            let to = if left_behind > 0 { taken_to } else { all };
             self.write(|w| w.publish_complete(to, Window { from: since, to }));
         }
         self.stand_up();
