@@ -19,8 +19,6 @@ const TICK: Duration = Duration::from_millis(40);
 const APART: Duration = Duration::from_millis(30);
 /// A packet can come so much later than another one of its time.
 const LATE_NS: u64 = 20_000_000;
-/// Drops are told at most so often.
-const DROPS_APART: Duration = Duration::from_secs(1);
 /// How often an interface that is down or missing is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// So long what the kernel still has is taken when recording ends; what is left then is counted.
@@ -56,8 +54,8 @@ struct Recording {
     said: Instant,
     /// Packets that could not be written, and since when.
     unrecorded: (u64, Timestamp),
+    /// Packets that the kernel and the interface dropped and no note tells yet, and since when.
     drops: (u64, u64, Timestamp),
-    drops_told: Instant,
 }
 
 impl Stream {
@@ -79,7 +77,6 @@ impl Stream {
             said: running,
             unrecorded: (0, now),
             drops: (0, 0, now),
-            drops_told: running,
         };
         let mut stopping: Option<Instant> = None;
         let mut wait = TICK;
@@ -97,7 +94,7 @@ impl Stream {
                 recording.clock_set(step.before, step.after);
             }
             match self.source.drops() {
-                Ok(drops) => recording.count_drops(drops.kernel, drops.interface, running),
+                Ok(drops) => recording.count_drops(drops.kernel, drops.interface),
                 Err(e) => break Err(e),
             }
             recording.link(&polled, wall);
@@ -206,15 +203,12 @@ impl Recording {
         self.drops.2 = after;
     }
 
-    fn count_drops(&mut self, kernel: u64, interface: u64, running: Instant) {
+    fn count_drops(&mut self, kernel: u64, interface: u64) {
         InterfaceStatus::count(&self.status.kernel_drops, kernel);
         InterfaceStatus::count(&self.status.interface_drops, interface);
         self.drops.0 += kernel;
         self.drops.1 += interface;
-        if self.drops.0 + self.drops.1 > 0 && running.duration_since(self.drops_told) >= DROPS_APART {
-            self.drops_told = running;
-            self.tell_drops();
-        } else if self.drops.0 + self.drops.1 == 0 {
+        if self.drops.0 + self.drops.1 == 0 {
             self.drops.2 = Timestamp::now();
         }
     }
@@ -255,6 +249,12 @@ impl Recording {
         InterfaceStatus::count(&self.status.packets, packets);
         InterfaceStatus::count(&self.status.bytes, bytes);
         InterfaceStatus::count(&self.status.truncated, truncated);
+        let says = running.duration_since(self.said) >= TICK;
+        if says {
+            // Before anything is said to be complete over the time in which they were.
+            self.said = running;
+            self.tell_drops();
+        }
         let since_last = running.duration_since(self.handed_over);
         if !polled.more && since_last >= APART {
             self.handed_over = running;
@@ -263,9 +263,8 @@ impl Recording {
             self.write(|w| w.publish_if_older(TICK));
         }
         if let Some(since) = self.since
-            && running.duration_since(self.said) >= TICK
+            && says
         {
-            self.said = running;
             let by_packets = self.newest.saturating_sub(LATE_NS);
             let complete_to = polled.complete_to.unwrap_or(Timestamp::ZERO).max(by_packets).min(wall);
             self.write(|w| w.say_complete(complete_to, Window { from: since, to: complete_to }));

@@ -146,3 +146,29 @@ fn what_came_before_the_end_is_taken_however_much_comes_after_it() {
     let (packets, notes, _) = record(end, 1234, poll).finish();
     assert_eq!((packets, notes), (1000, vec![]));
 }
+
+#[test]
+fn drops_are_told_before_their_time_is_complete() {
+    // Nothing comes, and all is said to be complete as time goes on.
+    let recorded = record(Timestamp::MAX, 0, Box::new(|_| up(false, Some(Timestamp::now()))));
+    let complete_to = || recorded.reader().held().map_or(Timestamp::ZERO, |h| h.complete_to);
+    while complete_to() == Timestamp::ZERO {
+        thread::yield_now();
+    }
+    for count in 1..5 {
+        recorded.drops.store(10, Ordering::SeqCst);
+        let dropped = Timestamp::now();
+        let told = loop {
+            // What is complete is read first, and then what was told before it.
+            let (complete_to, notes) = (complete_to(), recorded.reader().held().unwrap().summary.drops);
+            if complete_to > dropped {
+                break notes;
+            }
+        };
+        assert_eq!(told, count * 10);
+    }
+    recorded.end.store(Timestamp::now().as_nanos(), Ordering::SeqCst);
+    let (_, notes, _) = recorded.finish();
+    assert_eq!(notes.len(), 4);
+    assert!(notes.windows(2).all(|w| w[0].window.to <= w[1].window.from), "{notes:?}");
+}

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::data::{DataDir, Retention};
 use super::dropped::Dropped;
-use super::note::NoteKind;
+use super::note::{Note, NoteKind};
 use super::retention::keep_limits;
 use super::ring_writer::RingWriter;
 use super::snapshot::{Held, ReadContext, RingReader};
@@ -93,6 +93,29 @@ fn what_is_not_handed_over_is_not_said_to_be_complete() {
     ring.finish().unwrap();
     // Sealed, it vouches for its last packet, too.
     assert_eq!(reader(&data).captured(&Window::ALL).unwrap(), [Window { to: time(49).saturating_add(1), ..since }]);
+}
+
+#[test]
+fn what_is_told_to_be_lost_is_told_before_its_time_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let stream = ring.stream(STREAM, LIVE);
+    let since = Window { from: time(0), to: time(30) };
+    stream.publish_complete(time(5), since).unwrap();
+    let kind = NoteKind::Drops { os: 7, interface: 0 };
+    stream.note(Note { window: Window { from: time(10), to: time(20) }, kind }).unwrap();
+    assert!(stream.has_waiting(), "so that it is handed over in time");
+    stream.say_complete(time(30), since).unwrap();
+    while held(&data).complete_to != time(10) {
+        std::thread::yield_now();
+    }
+    stream.publish_complete(time(30), since).unwrap();
+    while held(&data).complete_to != time(30) {
+        std::thread::yield_now();
+    }
+    assert_eq!(held(&data).summary.drops, 7);
+    ring.finish().unwrap();
 }
 
 #[test]

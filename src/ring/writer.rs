@@ -135,7 +135,7 @@ pub struct StreamWriter {
     /// What the stream has said to be complete, and what it had said when the growing segment was opened.
     complete_to: Timestamp,
     segment_from: Timestamp,
-    /// Since when the oldest packet waits that is not handed over.
+    /// Since when the oldest packet or note waits that is not handed over.
     waits_since: Option<Instant>,
     opened: Instant,
     segment_bytes: u64,
@@ -210,9 +210,7 @@ impl StreamWriter {
             }
         }
         put_enhanced_packet(self.block.data.grow(len), 0, &Packet { options: &self.hinted, ..*packet });
-        if self.waits_since.is_none() {
-            self.waits_since = Some(Instant::now());
-        }
+        self.waits_since.get_or_insert_with(Instant::now);
         self.segment_bytes += len as u64;
         self.granule_captured += packet.data.len();
         self.note_time(packet);
@@ -317,6 +315,7 @@ impl StreamWriter {
     pub fn note(&mut self, note: Note) -> Result<(), WriteStopped> {
         self.open_segment()?;
         self.block.notes.push(note);
+        self.waits_since.get_or_insert_with(Instant::now);
         Ok(())
     }
 
@@ -328,7 +327,7 @@ impl StreamWriter {
         if old && self.segment_bytes > 0 { self.next_segment() } else { Ok(()) }
     }
 
-    /// Whether packets wait to be handed over.
+    /// Whether packets or notes wait to be handed over.
     pub fn has_waiting(&self) -> bool {
         self.waits_since.is_some()
     }
@@ -348,7 +347,9 @@ impl StreamWriter {
     pub fn say_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
         self.open_segment()?;
         let Some(id) = self.segment else { return Ok(()) };
-        let waiting = if self.block.data.is_empty() { Timestamp::MAX } else { self.block.first };
+        let packets_from = if self.block.data.is_empty() { Timestamp::MAX } else { self.block.first };
+        let lost_from = self.block.notes.iter().filter(|n| n.kind.lost().is_some()).map(|n| n.window.from);
+        let waiting = lost_from.fold(packets_from, Timestamp::min);
         let complete_to = complete_to.min(waiting).max(self.complete_to);
         self.complete_to = complete_to;
         // A segment vouches for what came since it was opened: what was before is told by those before it.
