@@ -258,7 +258,7 @@ impl Recording {
         let since_last = running.duration_since(self.handed_over);
         if !polled.more && since_last >= APART {
             self.handed_over = running;
-            self.write(StreamWriter::publish);
+            self.write(StreamWriter::publish_early);
         } else {
             self.write(|w| w.publish_if_older(TICK));
         }

@@ -14,7 +14,7 @@ use super::retention::{FullDisk, is_full, keep_limits, make_room, room_of, with_
 use super::seal::{Sealing, write_index};
 use super::sections;
 use super::shared::{DiskError, Growing, Pressed, Shared, Unsealed, at, lock};
-use super::writer::{BLOCKS_QUEUED_MAX, Job};
+use super::writer::{BLOCKS_QUEUED_MAX, Job, JobsIn};
 use crate::pcap::block::{self, OPT_CUSTOM_BYTES_NO_COPY, PADDING_MIN, padding};
 use crate::time::{Timestamp, Window};
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
@@ -87,7 +87,7 @@ struct Open {
 /// Writes and publishes until the last sender is gone.
 pub(super) fn write_blocks(
     shared: &Shared,
-    jobs: &Receiver<Job>,
+    jobs: &JobsIn,
     seals: &SyncSender<Work>,
     spare: &Mutex<Vec<Block>>,
 ) -> Result<(), DiskError> {
@@ -95,7 +95,7 @@ pub(super) fn write_blocks(
     let mut complete: HashMap<StreamId, Timestamp> = HashMap::new();
     let mut unsynced = 0;
     let mut next = None;
-    while let Some(job) = next.take().or_else(|| jobs.recv().ok()) {
+    while let Some(job) = next.take().or_else(|| jobs.next()) {
         match job {
             Job::Open { id, stream, imported, run, reserve } => {
                 // What the stream's last segment said still holds.
@@ -112,10 +112,10 @@ pub(super) fn write_blocks(
                 let mut blocks = vec![block];
                 // What has queued up while the disk was slow is written at once.
                 while blocks.len() < BLOCKS_AT_ONCE && next.is_none() {
-                    match jobs.try_recv() {
-                        Ok(Job::Block { id: other, block }) if other == id => blocks.push(block),
-                        Ok(other) => next = Some(other),
-                        Err(_) => break,
+                    match jobs.next_waiting() {
+                        Some(Job::Block { id: other, block }) if other == id => blocks.push(block),
+                        Some(other) => next = Some(other),
+                        None => break,
                     }
                 }
                 publish(shared, segment, &mut blocks, opened)?;

@@ -19,7 +19,7 @@ use super::sections::{self, Section};
 use super::shared::{self, DiskError, Shared, at, lock};
 use super::snapshot::{RingError, log_paths};
 use super::unlisted::{Unlisted, numbers, unlisted};
-use super::writer::{BLOCKS_QUEUED_MAX, Run, StreamMaker, StreamOptions, StreamWriter};
+use super::writer::{Run, StreamMaker, StreamOptions, StreamWriter, queue};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -181,7 +181,7 @@ impl RingWriter {
             growing: Mutex::default(),
             unsynced: Mutex::default(),
         });
-        let (jobs, jobs_in) = sync_channel(BLOCKS_QUEUED_MAX);
+        let (jobs, jobs_in) = queue();
         let (seals, seals_in) = sync_channel::<Work>(SEALS_QUEUED_MAX);
         let spare = Arc::new(Mutex::new(Vec::new()));
         let sealer = {

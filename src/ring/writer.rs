@@ -10,8 +10,8 @@ use crate::packet::Packet;
 use crate::pcap::block::{enhanced_packet_len, put_enhanced_packet};
 use crate::time::{Timestamp, Window};
 use crate::wire::{Decoded, FragmentTable, decode, plain_flow4};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 pub const BLOCK_BYTES: usize = 1 << 20;
 /// Blocks that may wait for the disk, all streams of a ring together.
 pub const BLOCKS_QUEUED_MAX: usize = 24;
+/// Where so much waits, the disk is slow: a block that is not full is not handed over but goes on being filled, so that what may wait is
+/// large and not little.
+const QUEUED_EARLY_MAX: usize = 8;
 /// A segment is sealed early at so many flows.
 pub const SEGMENT_FLOWS: usize = 400_000;
 /// Bytes of a segment, where nothing else is asked for.
@@ -61,6 +64,56 @@ pub(super) enum Job {
     },
 }
 
+/// What streams send to the disk thread, and how much of it waits.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    to: SyncSender<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The disk thread's end.
+pub(super) struct JobsIn {
+    from: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A queue of [`BLOCKS_QUEUED_MAX`].
+pub(super) fn queue() -> (Jobs, JobsIn) {
+    let (to, from) = sync_channel(BLOCKS_QUEUED_MAX);
+    let waiting = Arc::<AtomicUsize>::default();
+    (Jobs { to, waiting: waiting.clone() }, JobsIn { from, waiting })
+}
+
+impl Jobs {
+    fn send(&self, job: Job) -> Result<(), WriteStopped> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.to.send(job).map_err(|_| WriteStopped)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= QUEUED_EARLY_MAX
+    }
+}
+
+impl JobsIn {
+    /// Waits for the next; `None` when nobody sends any more.
+    pub(super) fn next(&self) -> Option<Job> {
+        self.taken(self.from.recv().ok())
+    }
+
+    /// The next if it is there.
+    pub(super) fn next_waiting(&self) -> Option<Job> {
+        self.taken(self.from.try_recv().ok())
+    }
+
+    fn taken(&self, job: Option<Job>) -> Option<Job> {
+        if job.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        job
+    }
+}
+
 /// The disk side failed; why is told by the ring when it is finished.
 #[derive(Debug, thiserror::Error)]
 #[error("the ring can no longer be written")]
@@ -97,7 +150,7 @@ impl Default for StreamOptions {
 /// What makes the writers of a ring's streams. The ring is finished only when all of them, and this, are gone.
 #[derive(Clone)]
 pub struct StreamMaker {
-    pub(super) jobs: SyncSender<Job>,
+    pub(super) jobs: Jobs,
     pub(super) spare: Arc<Mutex<Vec<Block>>>,
     pub(super) next_id: Arc<AtomicU64>,
     pub(super) run: Run,
@@ -115,7 +168,7 @@ impl StreamMaker {
 
 /// Writes one stream of packets into a ring.
 pub struct StreamWriter {
-    jobs: SyncSender<Job>,
+    jobs: Jobs,
     spare: Arc<Mutex<Vec<Block>>>,
     next_id: Arc<AtomicU64>,
     stream: StreamId,
@@ -299,7 +352,7 @@ impl StreamWriter {
     }
 
     fn send(&self, job: Job) -> Result<(), WriteStopped> {
-        self.jobs.send(job).map_err(|_| WriteStopped)
+        self.jobs.send(job)
     }
 
     /// Packets from here on belong to this section.
@@ -332,19 +385,29 @@ impl StreamWriter {
         self.waits_since.is_some()
     }
 
-    /// Hands over what there is if its oldest packet has waited for so long.
+    /// The same, unless the disk has enough to do: then it is handed over later, with what comes meanwhile.
+    pub fn publish_early(&mut self) -> Result<(), WriteStopped> {
+        if self.jobs.is_busy() { Ok(()) } else { self.publish() }
+    }
+
+    /// The same, if its oldest packet or note has waited for so long.
     pub fn publish_if_older(&mut self, than: Duration) -> Result<(), WriteStopped> {
-        if self.waits_since.is_some_and(|since| since.elapsed() >= than) { self.publish() } else { Ok(()) }
+        if self.waits_since.is_some_and(|since| since.elapsed() >= than) { self.publish_early() } else { Ok(()) }
     }
 
     /// Hands over what there is, and says up to where the stream is complete and since when capture has run, be it without a packet.
     pub fn publish_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
         self.publish()?;
-        self.say_complete(complete_to, captured)
+        self.put_state(complete_to, captured)
     }
 
-    /// Says the same without handing anything over: what waits is not counted as complete.
+    /// Says the same without handing anything over: what waits is not counted as complete. Where the disk has enough to do, it is left for the
+    /// next time.
     pub fn say_complete(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
+        if self.jobs.is_busy() { Ok(()) } else { self.put_state(complete_to, captured) }
+    }
+
+    fn put_state(&mut self, complete_to: Timestamp, captured: Window) -> Result<(), WriteStopped> {
         self.open_segment()?;
         let Some(id) = self.segment else { return Ok(()) };
         let packets_from = if self.block.data.is_empty() { Timestamp::MAX } else { self.block.first };

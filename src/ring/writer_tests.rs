@@ -5,9 +5,10 @@ use super::ids::StreamId;
 use super::ring_writer::RingWriter;
 use super::snapshot::{Held, ReadContext, RingReader};
 use super::tests::{OPTIONS, STREAM, udp};
-use super::writer::{SEGMENT_AGE, StreamOptions};
+use super::writer::{BLOCK_BYTES, BLOCKS_QUEUED_MAX, Job, SEGMENT_AGE, StreamMaker, StreamOptions, queue};
 use crate::packet::{LinkType, Packet};
 use crate::time::{Timestamp, Window};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn time(i: u32) -> Timestamp {
@@ -96,4 +97,38 @@ fn between_segments_nothing_more_is_said_to_be_complete() {
         assert_eq!(held(&data).complete_to, time(5));
     }
     ring.finish().unwrap();
+}
+
+#[test]
+fn while_the_disk_waits_what_comes_is_gathered_and_not_lost_for_want_of_places() {
+    let (jobs, jobs_in) = queue();
+    let maker = StreamMaker { jobs, spare: Arc::default(), next_id: Arc::default(), run: Arc::default() };
+    let live = StreamOptions { imported: false, segment_bytes: 64 << 20, segment_flows: 1_000_000, ..OPTIONS };
+    let mut stream = maker.stream(STREAM, live);
+    let mut put = |i: u32| {
+        stream.append(&Packet { time: time(i), original_length: 142, data: &udp(i), options: &[] }).unwrap();
+        // As often as a slow link's packets come.
+        stream.publish_early().unwrap();
+        stream.say_complete(time(i), Window { from: time(0), to: time(i) }).unwrap();
+    };
+    // Nobody takes anything, and it returns: far more than there are places is one block.
+    let few = 5_000;
+    assert!(few as usize > 100 * BLOCKS_QUEUED_MAX && few as usize * 176 < BLOCK_BYTES);
+    (0..few).for_each(&mut put);
+    let taker = std::thread::spawn(move || {
+        let mut sizes = Vec::new();
+        while let Some(job) = jobs_in.next() {
+            if let Job::Block { block, .. } = job {
+                sizes.push(block.packets);
+            }
+        }
+        sizes
+    });
+    // What is full is handed over and waits, so that the queue ends with room for early ones again.
+    (few..3 * few).for_each(&mut put);
+    stream.close_segment().unwrap();
+    drop((stream, maker));
+    let sizes = taker.join().unwrap();
+    assert_eq!(sizes.iter().sum::<u32>(), 3 * few);
+    assert!(sizes.iter().any(|&n| n > 4_900), "{sizes:?}");
 }
