@@ -17,12 +17,13 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Bytes of a block. A packet must fit in one.
-const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes of a block. A packet must fit in one, of the largest snap length, with its header.
+const BLOCK_BYTES: usize = 512 << 10;
 /// Blocks of the smallest ring: while one is read, others fill.
-const BLOCKS_MIN: usize = 4;
-/// A block that holds a packet is handed over after so long, full or not.
-const RETIRE_MS: u32 = 20;
+const BLOCKS_MIN: usize = 8;
+/// A block that holds a packet is handed over after so long, full or not. On a slow link the buffer lasts for as long as its blocks are handed
+/// over one after the other with next to nothing in them: 5 s with 128 of them.
+const RETIRE_MS: u32 = 40;
 /// Bytes of blocks that are handed on before others get their turn.
 const AT_ONCE_BYTES: usize = 4 << 20;
 /// A packet's time can be so much earlier than its coming into the ring: several processors take packets in, and one may be held up.
@@ -349,3 +350,4 @@ impl Source for PacketSocket {
 }
 
 const _: () = assert!(BLOCK_HEADER_LEN > NUM_PACKETS + 4);
+const _: () = assert!(BLOCK_BYTES > 262_144 + BLOCK_HEADER_LEN + 256);
