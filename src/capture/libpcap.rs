@@ -136,7 +136,7 @@ impl Source for Libpcap {
             let now = Timestamp::now();
             let Some(capture) = &mut self.capture else {
                 std::thread::sleep(timeout);
-                return Ok(Polled { link: self.link, more: false, complete_to: None });
+                return Ok(Polled { link: self.link, more: false, complete_to: None, interrupted: false });
             };
             let stopped = match capture.next_packet() {
                 Ok(packet) => {
@@ -147,7 +147,7 @@ impl Source for Libpcap {
                     each(&Packet { time, original_length: header.len, data: packet.data, options: &[] });
                     handed += 1;
                     if handed >= AT_ONCE {
-                        return Ok(Polled { link: self.link, more: true, complete_to: None });
+                        return Ok(Polled { link: self.link, more: true, complete_to: None, interrupted: false });
                     }
                     continue;
                 }
@@ -159,7 +159,12 @@ impl Source for Libpcap {
                     self.asked = Instant::now();
                     self.link = self.stands();
                 }
-                return Ok(Polled { link: self.link, more: false, complete_to: Some(now.saturating_sub(LATE_NS)) });
+                return Ok(Polled {
+                    link: self.link,
+                    more: false,
+                    complete_to: Some(now.saturating_sub(LATE_NS)),
+                    interrupted: false,
+                });
             } else if nothing_waits {
                 waited = true;
                 wait(capture, timeout);

@@ -236,19 +236,21 @@ impl PacketSocket {
         }
     }
 
-    fn wait(&mut self, timeout: Duration) -> Result<(), CaptureError> {
+    /// Waits for packets. Whether the interface went down, or away.
+    fn wait(&mut self, timeout: Duration) -> Result<bool, CaptureError> {
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::ERR)];
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         match rustix::event::poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(failed(&self.options, "waiting for packets failed")(e.into())),
         }
-        if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
-            // Taken, or it would be told again and again: the interface went down, or away.
+        let interrupted = fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP);
+        if interrupted {
+            // Taken, or it would be told again and again.
             let _ = rustix::net::sockopt::socket_error(&self.socket);
             self.look()?;
         }
-        Ok(())
+        Ok(interrupted)
     }
 }
 
@@ -281,7 +283,7 @@ impl Source for PacketSocket {
                 self.ring.give_back();
                 handed += BLOCK_BYTES;
                 if handed >= AT_ONCE_BYTES {
-                    return Ok(Polled { link, more: true, complete_to: None });
+                    return Ok(Polled { link, more: true, complete_to: None, interrupted: false });
                 }
             } else if handed > 0 || waited {
                 let is_empty = self.ring.is_empty();
@@ -289,9 +291,12 @@ impl Source for PacketSocket {
                     self.begins = Timestamp::ZERO;
                 }
                 let complete_to = is_empty.then(|| now.saturating_sub(LATE_NS));
-                return Ok(Polled { link, more: false, complete_to });
+                return Ok(Polled { link, more: false, complete_to, interrupted: false });
             } else {
-                self.wait(timeout)?;
+                let interrupted = self.wait(timeout)?;
+                if interrupted && self.link == Link::Up {
+                    return Ok(Polled { link: Link::Up, more: true, complete_to: None, interrupted });
+                }
                 waited = true;
             }
         }

@@ -96,6 +96,8 @@ pub struct Polled {
     pub more: bool,
     /// Whatever comes from now on has this time or a later one; `None` where something waits of which that is not known.
     pub complete_to: Option<Timestamp>,
+    /// The interface was down or away since the last poll, though it may be up again. What was handed on before came before that.
+    pub interrupted: bool,
 }
 
 /// Packets that did not come because there was no room for them.

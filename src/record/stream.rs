@@ -44,6 +44,8 @@ struct Recording {
     since: Option<Timestamp>,
     end: Arc<AtomicU64>,
     newest: Timestamp,
+    /// Up to where it was last said to be complete.
+    complete_to: Timestamp,
     /// A packet has come that is so late that none from before the end can follow it.
     is_past_end: bool,
     /// The earliest packet since it was last asked for packets, if that is earlier than the asking.
@@ -70,6 +72,7 @@ impl Stream {
             since: None,
             end: self.end.clone(),
             newest: Timestamp::ZERO,
+            complete_to: Timestamp::ZERO,
             is_past_end: false,
             earliest: now,
             counted: (0, 0, 0),
@@ -198,7 +201,7 @@ impl Recording {
 
     fn clock_set(&mut self, before: Timestamp, after: Timestamp) {
         self.write(|w| w.clock_set(before, after));
-        self.newest = Timestamp::ZERO;
+        (self.newest, self.complete_to) = (Timestamp::ZERO, Timestamp::ZERO);
         self.since = self.since.map(|_| after);
         self.drops.2 = after;
     }
@@ -234,13 +237,24 @@ impl Recording {
             // What was asked for has come in since before: sockets are open before anybody asks.
             (LinkState::Up, None) => self.since = Some(self.earliest.min(wall)),
             (LinkState::Down | LinkState::Missing, Some(since)) if !polled.more => {
-                self.tell_drops();
-                self.write(|w| w.publish_complete(wall, Window { from: since, to: wall }));
-                self.write(StreamWriter::close_segment);
+                self.end_stretch(wall, Window { from: since, to: wall });
                 self.since = None;
+            }
+            // It went down and came back before anybody looked.
+            (LinkState::Up, Some(since)) if polled.interrupted => {
+                let to = self.newest.saturating_add(1).max(self.complete_to).min(wall);
+                self.end_stretch(wall, Window { from: since, to });
+                self.since = Some(wall);
             }
             _ => {}
         }
+    }
+
+    /// What comes now goes into a segment of its own, so that none vouches for a time without capture.
+    fn end_stretch(&mut self, wall: Timestamp, captured: Window) {
+        self.tell_drops();
+        self.write(|w| w.publish_complete(wall, captured));
+        self.write(StreamWriter::close_segment);
     }
 
     /// Hands over what has waited, and says what is complete; how long to wait for packets now.
@@ -267,6 +281,7 @@ impl Recording {
         {
             let by_packets = self.newest.saturating_sub(LATE_NS);
             let complete_to = polled.complete_to.unwrap_or(Timestamp::ZERO).max(by_packets).min(wall);
+            self.complete_to = self.complete_to.max(complete_to);
             self.write(|w| w.say_complete(complete_to, Window { from: since, to: complete_to }));
         }
         let waits = self.writer.as_ref().is_some_and(|(_, w)| w.has_waiting());

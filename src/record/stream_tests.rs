@@ -11,8 +11,8 @@ use crate::ring::ring_writer::RingWriter;
 use crate::ring::snapshot::{ReadContext, RingReader};
 use crate::ring::writer::StreamOptions;
 use crate::time::{Timestamp, Window};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Recorded {
 }
 
 fn up(more: bool, complete_to: Option<Timestamp>) -> Polled {
-    Polled { link: Link::Up, more, complete_to }
+    Polled { link: Link::Up, more, complete_to, interrupted: false }
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -171,4 +171,37 @@ fn drops_are_told_before_their_time_is_complete() {
     let (_, notes, _) = recorded.finish();
     assert_eq!(notes.len(), 4);
     assert!(notes.windows(2).all(|w| w[0].window.to <= w[1].window.from), "{notes:?}");
+}
+
+#[test]
+fn a_link_that_was_down_between_two_looks_leaves_a_gap() {
+    // A packet each poll; before the 50th the link was down and came back.
+    let (mut polls, turn) = (0, Arc::new(Mutex::new((Timestamp::ZERO, Timestamp::ZERO))));
+    let seen = turn.clone();
+    let poll = Box::new(move |times: &mut Vec<Timestamp>| {
+        polls += 1;
+        let mut turn = seen.lock().unwrap();
+        if polls == 50 {
+            return Polled { interrupted: true, ..up(true, None) };
+        }
+        let now = Timestamp::now();
+        times.push(now);
+        if polls < 50 {
+            turn.0 = now;
+        } else if polls > 100 {
+            turn.1 = now;
+        }
+        up(false, None)
+    });
+    let recorded = record(Timestamp::MAX, 0, poll);
+    while turn.lock().unwrap().1 == Timestamp::ZERO {
+        thread::yield_now();
+    }
+    let last = Timestamp::now();
+    recorded.end.store(last.as_nanos(), Ordering::SeqCst);
+    let (packets, _, captured) = recorded.finish();
+    assert!(packets >= 100, "{packets}");
+    assert_eq!(captured.len(), 2, "{captured:?}");
+    assert_eq!(captured[0].to, turn.lock().unwrap().0.saturating_add(1), "up to the last packet before");
+    assert!(captured[0].to < captured[1].from, "{captured:?}");
 }
