@@ -136,7 +136,7 @@ impl Rings {
             limits.check(self.data.path())?;
             let ring = RingWriter::open(&self.data, interface, (limits != Retention::default()).then_some(limits))?;
             *ring.run().lock().unwrap_or_else(PoisonError::into_inner) = self.runs.remove(interface);
-            let segment_bytes = ring.segment_bytes(self.options.segment_bytes);
+            let segment_bytes = ring.segment_bytes(self.options.segment_bytes, 1);
             self.open.insert(interface.to_string(), Open { ring, segment_bytes, used });
         }
         let open = self.open.get_mut(interface).ok_or(RingWriteError::Panicked)?;

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A live segment is sealed early at so many flows: several are in memory at once, and a flood of one-packet flows must not make them large.
+/// The live segments of an interface are sealed early at so many flows, all that grow together: several are in memory at once, and a flood of
+/// one-packet flows must not make them large.
 const LIVE_FLOWS: usize = 150_000;
 /// How often a ring that could not be written is opened again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -216,10 +217,11 @@ fn open_ring(data: &DataDir, options: &InterfaceOptions, clock: &Arc<Clock>) -> 
 }
 
 fn stream_options(options: &InterfaceOptions, ring: &RingWriter) -> StreamOptions {
-    let segment_bytes = ring.segment_bytes(options.segment_bytes);
+    let streams = options.streams.max(1);
+    let segment_bytes = ring.segment_bytes(options.segment_bytes, u64::from(streams));
     StreamOptions {
         segment_bytes,
-        segment_flows: LIVE_FLOWS,
+        segment_flows: (LIVE_FLOWS / usize::from(streams)).max(1),
         imported: false,
         reserve: segment_bytes,
         segment_age: Some(options.segment_age),
@@ -300,5 +302,34 @@ impl Running {
             Some(Ok(ended)) => ended,
             _ => Err(RecordError::Panicked),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_that_share_an_interface_share_what_one_may_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open_or_create(dir.path()).unwrap();
+        let retention = Retention { max_bytes: Some(64 << 20), ..Retention::default() };
+        let capture = Options { interface: "eth0".into(), snaplen: 262_144, buffer: 0, filter: None, fanout: None };
+        let options = |streams| InterfaceOptions {
+            capture: capture.clone(),
+            backend: Backend::PacketSocket,
+            streams,
+            retention,
+            segment_bytes: 256 << 20,
+            segment_age: Duration::from_secs(300),
+        };
+        let ring = open_ring(&data, &options(1), &Arc::new(Clock::unproven())).unwrap();
+        for streams in [1, 2, 16] {
+            let each = stream_options(&options(streams), &ring);
+            let n = u64::from(streams);
+            assert!(each.segment_bytes * n <= 4 << 20 && each.reserve * n <= 4 << 20, "{streams}: {each:?}");
+            assert!(each.segment_flows * usize::from(streams) <= LIVE_FLOWS, "{streams}: {each:?}");
+        }
+        ring.finish().unwrap();
     }
 }

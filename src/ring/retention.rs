@@ -65,11 +65,12 @@ impl Retention {
     }
 }
 
-/// Bytes of a segment, at most, so that a ring keeps many: `held` bytes are its own already.
-pub fn segment_bytes(asked: u64, limits: &Retention, ring: &Path, held: u64) -> u64 {
-    let by_limit = limits.max_bytes.map_or(u64::MAX, |max| (max / SEGMENTS_MIN).max(SMALL_RING_SEGMENT));
+/// Bytes of a segment, at most, so that a ring keeps many: `held` bytes are its own already. Each of `streams` has one that grows.
+pub fn segment_bytes(asked: u64, limits: &Retention, ring: &Path, held: u64, streams: u64) -> u64 {
+    let streams = streams.max(1);
+    let by_limit = limits.max_bytes.map_or(u64::MAX, |max| (max / SEGMENTS_MIN / streams).max(SMALL_RING_SEGMENT));
     let space = free_bytes(ring).map(|free| held.saturating_add(free.saturating_sub(limits.min_free_bytes.unwrap_or(0))));
-    let by_disk = space.map_or(u64::MAX, |space| (space / DISK_PART).max(SMALL_DISK_SEGMENT));
+    let by_disk = space.map_or(u64::MAX, |space| (space / DISK_PART / streams).max(SMALL_DISK_SEGMENT));
     asked.min(by_limit).min(by_disk)
 }
 

@@ -73,8 +73,13 @@ fn limits_that_cannot_be_kept_are_refused() {
     let free = |min| Retention { min_free_bytes: Some(min), ..Retention::default() };
     assert!(matches!(check(free(u64::MAX)), Err(LimitError::MinFree { .. })));
     assert_eq!(check(free(1)), Ok(()));
-    assert_eq!(segment_bytes(1 << 30, &bytes(16 << 20), dir.path(), 1 << 40), 1 << 20);
-    assert_eq!(segment_bytes(1 << 30, &free(u64::MAX), dir.path(), 0), 1 << 20, "a disk without space");
+    assert_eq!(segment_bytes(1 << 30, &bytes(16 << 20), dir.path(), 1 << 40, 1), 1 << 20);
+    assert_eq!(
+        segment_bytes(1 << 30, &bytes(64 << 20), dir.path(), 1 << 40, 16),
+        256 << 10,
+        "all that grow together take a sixteenth"
+    );
+    assert_eq!(segment_bytes(1 << 30, &free(u64::MAX), dir.path(), 0, 1), 1 << 20, "a disk without space");
 }
 
 #[test]

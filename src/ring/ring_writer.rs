@@ -239,9 +239,9 @@ impl RingWriter {
         self.maker.clone()
     }
 
-    /// Bytes of a segment that fit the ring's limits and its disk, `asked` at most.
-    pub fn segment_bytes(&self, asked: u64) -> u64 {
-        segment_bytes(asked, &self.shared.retention, &self.shared.ring, self.held)
+    /// Bytes of a segment that fit the ring's limits and its disk, `asked` at most, where so many streams are written at once.
+    pub fn segment_bytes(&self, asked: u64, streams: u64) -> u64 {
+        segment_bytes(asked, &self.shared.retention, &self.shared.ring, self.held, streams)
     }
 
     /// All streams.
