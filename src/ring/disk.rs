@@ -64,6 +64,8 @@ pub(super) struct ToSeal {
     pub stats4: Vec<FlowStats>,
     pub stats6: Vec<FlowStats>,
     pub data: Arc<File>,
+    /// When its last packet arrived, as far as that is known.
+    pub arrived: Timestamp,
     pub mended: bool,
 }
 
@@ -160,7 +162,7 @@ pub(super) fn write_blocks(
                 }
                 keep_limits(shared, 0, &mut 0)?;
                 let data = files.data.clone();
-                let segment = Box::new(ToSeal { draft, stats4, stats6, data, mended: false });
+                let segment = Box::new(ToSeal { draft, stats4, stats6, data, arrived: Timestamp::now(), mended: false });
                 if seals.send(Work::Seal(segment)).is_err() {
                     return Ok(()); // the sealing thread failed and tells why
                 }
@@ -454,7 +456,7 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<Sealed, DiskError> {
         stats4: &segment.stats4,
         stats6: &segment.stats6,
         data_bytes,
-        arrived: Timestamp::now(),
+        arrived: segment.arrived,
         mended: segment.mended,
         data: &segment.data,
     };

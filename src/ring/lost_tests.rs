@@ -4,11 +4,14 @@ use super::check::{Report, check};
 use super::data::DataDir;
 use super::facts::SegmentFacts;
 use super::footer::FOOTER_LEN;
+use super::paths::{OPEN_FOLDER, data_path, log_path, segment_of};
+use super::ring_writer::RingWriter;
 use super::snapshot::{ReadContext, RingReader};
 use super::tests::{read, write};
 use crate::time::Window;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 const SEALED: u32 = 3000;
@@ -210,4 +213,23 @@ fn one_repair_is_enough() {
     }
     mends(&data, "hosts and sections");
     assert_eq!(packets(&data), ALL as usize);
+}
+
+#[test]
+fn what_a_killed_writer_left_is_as_old_as_its_files() {
+    let day = Duration::from_secs(86_400);
+    for (packets_days, log_days, arrived_days) in [(3, 2, 3), (1, 2, 2)] {
+        let (_dir, data, ring) = ring(true);
+        let now = SystemTime::now();
+        let open = fs::read_dir(ring.join(OPEN_FOLDER)).unwrap().map(|e| e.unwrap().path()).next().unwrap();
+        let id = segment_of(&open).unwrap();
+        for (path, days) in [(data_path(&ring, id), packets_days), (log_path(&ring, id), log_days)] {
+            OpenOptions::new().write(true).open(path).unwrap().set_modified(now - days * day).unwrap();
+        }
+        RingWriter::open(&data, "eth0", None).unwrap().finish().unwrap();
+        let reader = RingReader::open(&data, "eth0", &ReadContext::default()).unwrap();
+        let facts = reader.segments_in(&Window::ALL).unwrap().into_iter().find(|f| f.id == id).unwrap();
+        let want = (now - arrived_days * day).duration_since(UNIX_EPOCH).unwrap();
+        assert_eq!(u128::from(facts.arrived.as_nanos()), want.as_nanos());
+    }
 }

@@ -20,6 +20,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// What becomes of a segment that its writer left growing.
 pub(super) enum Mended {
@@ -69,9 +70,11 @@ pub(super) fn mend(shared: &Shared, id: SegmentId, sealed: &[SegmentId]) -> Resu
             }
         },
     };
+    // Before anything is written to them.
+    let arrived = arrived(&data_path, &log_path);
     let lost = || {
         tracing::warn!("{}: the packets of segment {id} are lost, and cuts that would have them say so", data_path.display());
-        Mended::Lost(lost_facts(&published.draft))
+        Mended::Lost(SegmentFacts { arrived, ..lost_facts(&published.draft) })
     };
     let data = match OpenOptions::new().read(true).write(true).open(&data_path) {
         Ok(data) => data,
@@ -98,7 +101,17 @@ pub(super) fn mend(shared: &Shared, id: SegmentId, sealed: &[SegmentId]) -> Resu
         return Ok(Mended::Nothing);
     }
     tracing::info!(segment = %id, packets = draft.packets, recovered = draft.recovered, "mended a segment that was not sealed");
-    Ok(Mended::Seal(Box::new(ToSeal { draft, stats4, stats6, data: Arc::new(data), mended: true })))
+    Ok(Mended::Seal(Box::new(ToSeal { draft, stats4, stats6, data: Arc::new(data), arrived, mended: true })))
+}
+
+/// When the last packets of a segment that was left arrived: when its files were last written, the earlier of the two, because a repair that
+/// was itself killed has written to the packet file. Never later than now.
+fn arrived(data_path: &Path, log_path: &Path) -> Timestamp {
+    let written = |path: &Path| {
+        let since = fs::metadata(path).and_then(|m| m.modified()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_nanos()).ok().map(Timestamp::from_nanos)
+    };
+    [data_path, log_path].into_iter().filter_map(written).fold(Timestamp::now(), Timestamp::min)
 }
 
 /// Of a segment whose packets are lost.
