@@ -213,12 +213,14 @@ fn open_segment(
     }
     with_room(shared, &log_path, room_of(reserve), open, || log.write_all_at(&header, 0))?;
     let data = create(&data_path)?;
-    with_room(shared, &data_path, room_of(reserve), open, || {
-        match fallocate(&data, FallocateFlags::KEEP_SIZE, 0, reserve.max(1)) {
-            Err(e @ (Errno::NOSPC | Errno::DQUOT)) => Err(e.into()),
-            _ => Ok(()), // or this file system cannot reserve
-        }
-    })?;
+    let reserve_in = |file: &File, bytes: u64| match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
+        Err(e @ (Errno::NOSPC | Errno::DQUOT)) => Err(e.into()),
+        _ => Ok(()), // or this file system cannot reserve
+    };
+    with_room(shared, &data_path, room_of(reserve), open, || reserve_in(&data, reserve))?;
+    // The index's room lies in the log. What the log does not take of it is given back for the sealed index; where that is larger, the
+    // oldest segments make room.
+    with_room(shared, &log_path, room_of(reserve), open, || reserve_in(&log, room_of(reserve) - reserve))?;
     with_room(shared, &data_path, room_of(reserve), open, || data.write_all_at(&head, 0))?;
     lock(&shared.unsealed).insert(id, Unsealed { room: room_of(reserve), packets: 0 });
     let files = Arc::new(Growing { data: Arc::new(data), log, imported, records: Mutex::default() });
@@ -448,6 +450,9 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<Sealed, DiskError> {
     let data_bytes = draft.data_len + closing.len() as u64;
     segment.data.write_all_at(&closing, draft.data_len).map_err(at(&data_path))?;
     segment.data.set_len(data_bytes).map_err(at(&data_path))?;
+    if !segment.mended {
+        give_back_room(&log_path(&shared.ring, draft.id));
+    }
     let path = index_path(&shared.ring, draft.id);
     let temporary = new_index_path(&shared.ring, draft.id);
     let out = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(at(&temporary))?;
@@ -464,6 +469,14 @@ fn seal(shared: &Shared, segment: &ToSeal) -> Result<Sealed, DiskError> {
     fs::rename(&temporary, &path).map_err(at(&path))?;
     super::hosts::write(&shared.ring, draft.id, &super::hosts::Hosts::of(draft)).map_err(at(&shared.ring))?;
     Ok((facts, segment.data.clone(), out))
+}
+
+/// Gives back what was reserved for a log and that it has not taken. (Not of one that is mended: the log says when it was written.)
+fn give_back_room(log: &Path) {
+    let opened = OpenOptions::new().write(true).open(log);
+    if let Err(e) = opened.and_then(|file| file.set_len(file.metadata()?.len())) {
+        tracing::debug!("{}: its room stays reserved until it is removed: {e}", log.display());
+    }
 }
 
 /// Makes sealed segments last, enters them in the catalogue, and only then removes their logs.

@@ -1,13 +1,17 @@
 //! When a segment ends, and what a stream says to be complete.
 
 use super::data::DataDir;
-use super::ids::StreamId;
+use super::ids::{SegmentId, StreamId};
+use super::paths::{data_path, log_path};
 use super::ring_writer::RingWriter;
 use super::snapshot::{Held, ReadContext, RingReader};
 use super::tests::{OPTIONS, STREAM, udp};
 use super::writer::{BLOCK_BYTES, BLOCKS_QUEUED_MAX, Job, SEGMENT_AGE, StreamMaker, StreamOptions, queue};
 use crate::packet::{LinkType, Packet};
 use crate::time::{Timestamp, Window};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,4 +135,27 @@ fn while_the_disk_waits_what_comes_is_gathered_and_not_lost_for_want_of_places()
     let sizes = taker.join().unwrap();
     assert_eq!(sizes.iter().sum::<u32>(), 3 * few);
     assert!(sizes.iter().any(|&n| n > 4_900), "{sizes:?}");
+}
+
+#[test]
+fn the_room_of_the_index_is_reserved_too_and_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let live = StreamOptions { imported: false, reserve: 4 << 20, segment_bytes: 4 << 20, ..OPTIONS };
+    append(&mut ring, live, 0..10);
+    ring.stream(STREAM, live).publish().unwrap();
+    while held(&data).summary.packets < 10 {
+        std::thread::yield_now();
+    }
+    let path = data.ring_path("eth0");
+    let taken = |path: &Path| fs::metadata(path).map_or(0, |m| m.blocks() * 512);
+    let (log, packets) = (log_path(&path, SegmentId(1)), data_path(&path, SegmentId(1)));
+    // Where the file system can reserve at all.
+    if taken(&packets) >= 4 << 20 {
+        assert!(taken(&log) >= (4 << 20) / 16, "{} bytes", taken(&log));
+    }
+    assert!(fs::metadata(&log).unwrap().len() < 8192, "without changing its size");
+    ring.finish().unwrap();
+    assert!(taken(&packets) < 64 << 10 && taken(&log) == 0, "what was not used is free again");
 }
