@@ -22,8 +22,10 @@ use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -223,7 +225,7 @@ fn open_segment(
     with_room(shared, &log_path, room_of(reserve), open, || reserve_in(&log, room_of(reserve) - reserve))?;
     with_room(shared, &data_path, room_of(reserve), open, || data.write_all_at(&head, 0))?;
     lock(&shared.unsealed).insert(id, Unsealed { room: room_of(reserve), packets: 0 });
-    let files = Arc::new(Growing { data: Arc::new(data), log, imported, records: Mutex::default() });
+    let files = Arc::new(Growing { data: Arc::new(data), log, imported, let_go: AtomicU64::new(0), records: Mutex::default() });
     lock(&shared.growing).insert(id, files.clone());
     let direct = if imported { None } else { open_direct(&data_path) };
     Ok(Open {
@@ -409,6 +411,7 @@ fn sync_packets(shared: &Shared) -> Result<(), DiskError> {
 pub(super) fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
     let files: Vec<_> = lock(&shared.growing).values().cloned().collect();
     for files in files {
+        let written = files.data.metadata().map_err(at(&shared.ring))?.len();
         files.data.sync_data().map_err(at(&shared.ring))?;
         sync_sections(shared)?;
         if files.imported {
@@ -417,9 +420,20 @@ pub(super) fn sync_growing(shared: &Shared) -> Result<(), DiskError> {
             files.data.sync_data().and_then(|()| files.log.sync_data()).map_err(at(&shared.ring))?;
         } else {
             files.log.sync_data().map_err(at(&shared.ring))?;
+            let_go(&files, written);
         }
     }
     sync_folder(&shared.ring.join(OPEN_FOLDER)).and_then(|()| sync_folder(&shared.ring)).map_err(at(&shared.ring))
+}
+
+/// Lets what is written of a live packet file go from the page cache, where small blocks leave it, once: a reader may have fetched again what
+/// is older.
+fn let_go(files: &Growing, written: u64) {
+    let to = written / PAGE as u64 * PAGE as u64;
+    let from = files.let_go.swap(to, Ordering::Relaxed);
+    if let Some(len) = to.checked_sub(from).and_then(NonZeroU64::new) {
+        let _ = fadvise(&*files.data, from, Some(len), Advice::DontNeed); // a hint: it may stay
+    }
 }
 
 /// Seals a segment; where the disk is full, drops the oldest ones, also those that are sealed and wait to be made last.

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// What went wrong on the disk.
@@ -34,6 +35,8 @@ pub(super) struct Growing {
     pub log: File,
     /// Of an import.
     pub imported: bool,
+    /// Bytes at the front of the packet file that were let go from the page cache.
+    pub let_go: AtomicU64,
     /// Held while an import's record is written, and while its records are made to last.
     pub records: Mutex<()>,
 }

@@ -1,6 +1,7 @@
 //! When a segment ends, and what a stream says to be complete.
 
 use super::data::DataDir;
+use super::disk::sync_growing;
 use super::ids::{SegmentId, StreamId};
 use super::paths::{data_path, log_path};
 use super::ring_writer::RingWriter;
@@ -10,6 +11,7 @@ use super::writer::{BLOCK_BYTES, BLOCKS_QUEUED_MAX, Job, SEGMENT_AGE, StreamMake
 use crate::packet::{LinkType, Packet};
 use crate::time::{Timestamp, Window};
 use std::fs;
+use std::io::IoSliceMut;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -158,4 +160,34 @@ fn the_room_of_the_index_is_reserved_too_and_given_back() {
     assert!(fs::metadata(&log).unwrap().len() < 8192, "without changing its size");
     ring.finish().unwrap();
     assert!(taken(&packets) < 64 << 10 && taken(&log) == 0, "what was not used is free again");
+}
+
+#[test]
+fn what_lasts_of_a_slow_link_leaves_the_page_cache() {
+    const TMPFS: u64 = 0x0102_1994;
+    let dir = tempfile::tempdir().unwrap();
+    if rustix::fs::statfs(dir.path()).unwrap().f_type as u64 == TMPFS {
+        return; // there is nothing but a cache
+    }
+    let data = DataDir::open_or_create(dir.path()).unwrap();
+    let mut ring = RingWriter::open(&data, "eth0", None).unwrap();
+    let live = StreamOptions { imported: false, segment_bytes: 4 << 20, segment_flows: 100_000, ..OPTIONS };
+    for tens in 0..300 {
+        append(&mut ring, live, 10 * tens..10 * tens + 10);
+        ring.stream(STREAM, live).publish().unwrap();
+    }
+    while held(&data).summary.packets < 3_000 {
+        std::thread::yield_now();
+    }
+    sync_growing(&ring.shared).unwrap();
+    let file = fs::File::open(data_path(&data.ring_path("eth0"), SegmentId(1))).unwrap();
+    let pages = file.metadata().unwrap().len() / 4096;
+    let cached = (0..pages).filter(|page| {
+        let mut byte = [0];
+        let mut into = [IoSliceMut::new(&mut byte)];
+        // Without waiting for the disk.
+        rustix::io::preadv2(&file, &mut into, page * 4096, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
+    });
+    assert!(pages > 100 && cached.count() < 10, "of {pages} pages");
+    ring.finish().unwrap();
 }
