@@ -37,6 +37,7 @@ mod record_disk;
 mod record_faults;
 mod record_follow;
 mod record_requests;
+mod record_stalls;
 mod samba;
 mod spoilt;
 mod told;
