@@ -8,6 +8,9 @@ use super::reader::Ids;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
+/// Servers that are told apart by which of them has a session id: one more than what decides.
+const SERVERS_OF_ID_MAX: usize = 2;
+
 /// A server's number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Server(u32);
@@ -71,6 +74,8 @@ pub(super) struct Shared {
     by_address: HashMap<IpAddr, Server>,
     servers: u32,
     sessions: HashMap<SessionKey, Session>,
+    /// Which servers have set up sessions of an id; bounded as the sessions are.
+    set_up: HashMap<u64, Vec<Server>>,
     /// Opens of all sessions: where each is, so that none is searched for among a hundred thousand.
     opens: HashMap<OpenId, (SessionKey, [u8; 16])>,
     /// Those that a durable reconnect may name: by the persistent part of the file id; of several the newest.
@@ -115,6 +120,22 @@ impl Shared {
         server
     }
 
+    /// The one server that has set up a session of that id, where exactly one has: a channel that is bound to it is that server's, whatever the
+    /// address.
+    pub(super) fn server_of(&self, session: u64) -> Option<Server> {
+        let mut having = self.set_up.get(&session)?.iter();
+        having.next().copied().filter(|_| having.next().is_none())
+    }
+
+    /// That a session's set-up was seen to the end.
+    pub(super) fn note_set_up(&mut self, key: SessionKey) {
+        self.session(key).set_up = true;
+        let servers = self.set_up.entry(key.1).or_default();
+        if !servers.contains(&key.0) && servers.len() < SERVERS_OF_ID_MAX {
+            servers.push(key.0);
+        }
+    }
+
     /// A session, made where it was not seen before.
     pub(super) fn session(&mut self, key: SessionKey) -> &mut Session {
         if self.sessions.len() >= self.limits.sessions && !self.sessions.contains_key(&key) {
@@ -147,6 +168,12 @@ impl Shared {
     /// Forgets a session; its opens come back.
     pub(super) fn forget(&mut self, key: SessionKey) -> Vec<OpenFile> {
         let Some(session) = self.sessions.remove(&key) else { return Vec::new() };
+        if let Some(servers) = self.set_up.get_mut(&key.1) {
+            servers.retain(|server| *server != key.0);
+            if servers.is_empty() {
+                self.set_up.remove(&key.1);
+            }
+        }
         session.opens.iter().for_each(|(file_id, open)| self.unlist(key.0, file_id, open));
         session.opens.into_values().collect()
     }
@@ -226,6 +253,7 @@ impl Shared {
         self.opens.clear();
         self.durable.clear();
         self.of_trees.clear();
+        self.set_up.clear();
         let sessions = std::mem::take(&mut self.sessions);
         let mut all: Vec<_> = sessions.into_values().flat_map(|s| s.opens.into_values().map(move |o| (s.id, o))).collect();
         all.sort_by_key(|(_, o)| o.id);

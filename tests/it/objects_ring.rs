@@ -1,5 +1,7 @@
 //! Objects and events of a ring's selection: the window decides what is told, and what lies around it tells whose it is.
 
+use crate::make::{self, Made};
+use crate::plain;
 use crate::support::{Data, NONE_MATCHED, NOT_WHOLE, Output, WHOLE, run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -72,4 +74,29 @@ fn a_selection_without_smb_says_that_nothing_is_there() {
     assert!(out.stderr.contains("no packet matches"), "{}", out.stderr);
     let out = run(["objects", "--ip", "10.1.2.3", capture("smb2-10.pcap").to_str().unwrap()]);
     assert!(out.status == 2 && out.stderr.contains("--data"), "{out:?}");
+}
+
+#[test]
+fn a_channel_without_its_negotiation_belongs_to_the_session_that_it_binds_to() {
+    let whole = lines(&run(["objects", "--json", capture("multichannel.pcap").to_str().unwrap()]).expect(WHOLE));
+    let file = plain::read(&capture("multichannel.pcap")).unwrap();
+    // The second channel, whose server is 10.1.2.11, begins behind the answer to its NEGOTIATE (command 0).
+    let is_second = |d: &[u8]| d[26..30] == [10, 1, 2, 11] || d[30..34] == [10, 1, 2, 11];
+    let is_answer = |d: &[u8]| {
+        let smb = d.windows(4).position(|w| w == b"\xfeSMB");
+        d[26..30] == [10, 1, 2, 11] && smb.is_some_and(|at| d[at + 12..at + 14] == [0, 0])
+    };
+    let begins = file.packets.iter().position(|p| is_answer(&p.data)).unwrap() + 1;
+    let left = file.packets.iter().enumerate().filter(|(i, p)| *i >= begins || !is_second(&p.data));
+    let packets: Vec<Made> = left.map(|(_, p)| Made::new(p.time, p.data.clone())).collect();
+    assert!(packets.len() + 5 <= file.packets.len());
+    let data = Data::new();
+    let path = data.file("bound.pcap", &make::pcap(&packets));
+    let mine = lines(&run(["objects", "--json", path.to_str().unwrap()]));
+    assert_eq!(mine.len(), whole.len(), "{mine:?}");
+    for (mine, object) in mine.iter().zip(&whole) {
+        for field in ["account", "share", "path", "size", "complete", "sha256"] {
+            assert_eq!(mine[field], object[field], "{field}");
+        }
+    }
 }

@@ -45,6 +45,14 @@ pub(super) fn response(smb: &mut State, part: &Part<'_>, asked: Option<Asked>, a
         _ => (None, false, Vec::new()),
     };
     let body = &part.bytes[HEADER_LEN..];
+    // A channel at another address, whose NEGOTIATE tells no server: a binding that succeeds is to a session that is there.
+    if binding
+        && header.is_success()
+        && tools.shared.known((smb.server, header.session_id)).is_none_or(|s| !s.set_up)
+        && let Some(server) = tools.shared.server_of(header.session_id)
+    {
+        smb.server = server;
+    }
     let session = (smb.server, header.session_id);
     smb.note_session(session.1, tools);
     let goes_on = header.status == STATUS_MORE_PROCESSING;
@@ -74,7 +82,7 @@ pub(super) fn response(smb: &mut State, part: &Part<'_>, asked: Option<Asked>, a
     if !header.is_success() || session.1 == 0 {
         return;
     }
-    tools.shared.session(session).set_up = true;
+    tools.shared.note_set_up(session);
     let guest = u16_at(body, 2).is_some_and(|flags| flags & FLAG_GUEST != 0);
     tools.tell(session, None, &What::SessionOpened { guest });
     // Keys of a bound channel are those of the first.
