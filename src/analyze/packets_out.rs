@@ -1,7 +1,7 @@
 //! `--packets`: just the packets that carried chosen objects, with the set-up of their sessions, so that other programs find the same files.
 //!
 //! Of each connection that an object went over these are its packets from its first one to the end of the set-up that the open needed, and
-//! from the open's request to its close.
+//! from the open's request to its close. Of sessions with several channels they are all packets up to the close.
 
 use super::ring::Plan;
 use super::terms::{AnalyzeError, Found};
@@ -11,15 +11,21 @@ use crate::pcap::block::{SHB_USERAPPL, enhanced_packet, interface_description, o
 use crate::pcap::reader::CaptureReader;
 use crate::pcap::record::Record;
 use crate::ring::data::DataDir;
-use crate::time::Window;
-use crate::wire::{Decoded, FlowKey, FragmentTable, decode};
+use crate::time::{SECOND_NS, Timestamp, Window};
+use crate::wire::{DatagramKey, Decoded, FlowKey, FragmentTable, datagram_of, decode};
 use ahash::AHashMap;
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 256 << 10;
+
+/// Bytes that wait for a fragment to tell whether others that came before it are wanted. Default 4 MiB: fragments of a datagram are neighbours.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+/// How long a fragment waits for the others of its datagram.
+const WAITING_NS_MAX: u64 = 30 * SECOND_NS;
 
 /// Stretches of connections.
 #[derive(Default)]
@@ -84,6 +90,17 @@ struct Target<'a> {
     fragments: FragmentTable,
     decoded: Decoded,
     packets: u64,
+    /// Fragments of which it is not known yet whether they are wanted, and whatever comes after the first of them.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+}
+
+/// A packet's block that waits.
+struct Waiting {
+    block: Vec<u8>,
+    time: Timestamp,
+    /// The datagram that decides; `None` where it is wanted.
+    of: Option<DatagramKey>,
 }
 
 impl<'a> Target<'a> {
@@ -91,16 +108,32 @@ impl<'a> Target<'a> {
         let (mut buffer, mut options) = (Vec::with_capacity(BUFFER), Vec::new());
         option(&mut options, SHB_USERAPPL, b"taploop");
         section_header(&mut buffer, &options);
-        let (fragments, decoded) = (FragmentTable::new(), Decoded::default());
-        Target { stretches: stretches.joined(), out, buffer, interfaces: Vec::new(), fragments, decoded, packets: 0 }
+        let (fragments, decoded, waiting) = (FragmentTable::new(), Decoded::default(), VecDeque::new());
+        Target {
+            stretches: stretches.joined(),
+            out,
+            buffer,
+            interfaces: Vec::new(),
+            fragments,
+            decoded,
+            packets: 0,
+            waiting,
+            waiting_bytes: 0,
+        }
     }
 
     /// Takes a packet of an interface, which is told apart by `source`.
     fn packet(&mut self, source: u64, name: Option<&str>, link_type: LinkType, packet: &Packet<'_>) -> io::Result<()> {
         decode(link_type, packet.data, &mut self.decoded);
         self.fragments.resolve(&mut self.decoded, packet.time);
-        if !self.stretches.has(&self.decoded, packet) {
-            return Ok(());
+        let datagram = datagram_of(&self.decoded);
+        let is_wanted = self.stretches.has(&self.decoded, packet);
+        if let Some(datagram) = datagram.filter(|_| is_wanted) {
+            self.waiting.iter_mut().filter(|w| w.of == Some(datagram)).for_each(|w| w.of = None);
+        }
+        let of = datagram.filter(|_| !is_wanted);
+        if !is_wanted && of.is_none() {
+            return self.decide(packet.time);
         }
         let known = self.interfaces.iter().position(|i| *i == (source, link_type));
         let interface = known.unwrap_or_else(|| {
@@ -108,8 +141,37 @@ impl<'a> Target<'a> {
             self.interfaces.push((source, link_type));
             self.interfaces.len() - 1
         });
-        enhanced_packet(&mut self.buffer, interface as u32, packet);
-        self.packets += 1;
+        if of.is_none() && self.waiting.is_empty() {
+            enhanced_packet(&mut self.buffer, interface as u32, packet);
+            self.packets += 1;
+            return self.write_full();
+        }
+        let mut block = Vec::new();
+        enhanced_packet(&mut block, interface as u32, packet);
+        self.waiting_bytes += block.len();
+        self.waiting.push_back(Waiting { block, time: packet.time, of });
+        self.decide(packet.time)
+    }
+
+    /// Writes what does not wait any more, and gives up what has waited for too long, or for too many.
+    fn decide(&mut self, now: Timestamp) -> io::Result<()> {
+        while let Some(first) = self.waiting.front() {
+            let is_over = self.waiting_bytes > WAITING_BYTES_MAX || now.since(first.time) > WAITING_NS_MAX;
+            if first.of.is_some() && !is_over {
+                break;
+            }
+            let Some(first) = self.waiting.pop_front() else { break };
+            self.waiting_bytes -= first.block.len();
+            if first.of.is_none() {
+                self.buffer.extend_from_slice(&first.block);
+                self.packets += 1;
+                self.write_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_full(&mut self) -> io::Result<()> {
         if self.buffer.len() >= BUFFER {
             self.out.write_all(&self.buffer)?;
             self.buffer.clear();
@@ -117,7 +179,8 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    fn finish(self) -> io::Result<u64> {
+    fn finish(mut self) -> io::Result<u64> {
+        self.decide(Timestamp::MAX)?;
         self.out.write_all(&self.buffer)?;
         self.out.flush()?;
         Ok(self.packets)

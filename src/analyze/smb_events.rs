@@ -182,8 +182,13 @@ impl<'o> Findings<'o> {
             | What::ReadAsked { open, .. }
             | What::ReadDone { open, .. }
             | What::WriteDone { open, .. }
-            | What::Size { open, .. } => stretches.came(*open, connection, at, &self.ends),
+            | What::Size { open, .. } => stretches.came(*open, context.session, (connection, at), &self.ends),
             What::Command { asked, .. } => stretches.asked(*asked),
+            What::SessionOpened { .. } => {
+                if let Some(session) = context.session {
+                    stretches.channel(session, connection);
+                }
+            }
             What::Closed { open, .. } => stretches.close(*open, at, &self.ends),
             _ => {}
         }

@@ -2,13 +2,15 @@
 
 use super::ends::Ends;
 use crate::flow::ConnectionId;
-use crate::smb::event::OpenId;
+use crate::smb::event::{OpenId, SessionId};
 use crate::time::{Timestamp, Window};
 use crate::wire::FlowKey;
 use std::collections::{HashMap, VecDeque};
 
-/// Connections that one open is told of: a session has no more channels.
+/// Connections that one open is told of, and channels of a session: it has no more.
 const CARRIERS_MAX: usize = 64;
+/// Sessions whose channels are remembered; as many as SMB itself keeps.
+const SESSIONS_MAX: usize = 65_536;
 /// Closed opens whose transfers are still on their way.
 const CLOSED_MAX: usize = 65_536;
 
@@ -17,6 +19,7 @@ const CLOSED_MAX: usize = 65_536;
 struct Carried {
     carriers: Vec<(ConnectionId, Timestamp)>,
     from: Option<Timestamp>,
+    session: Option<SessionId>,
 }
 
 /// Of all opens.
@@ -27,18 +30,38 @@ pub(super) struct OpenStretches {
     last: Option<OpenId>,
     closed: HashMap<OpenId, Vec<(FlowKey, Window)>>,
     order: VecDeque<OpenId>,
+    /// The connections of each session: what concerns an open may go over any of them, and another program joins them by their set-up.
+    channels: HashMap<SessionId, Vec<ConnectionId>>,
 }
 
 impl OpenStretches {
     /// Something of an open came over a connection.
-    pub(super) fn came(&mut self, id: OpenId, connection: ConnectionId, at: Timestamp, ends: &Ends) {
+    pub(super) fn came(
+        &mut self,
+        id: OpenId,
+        session: Option<SessionId>,
+        (connection, at): (ConnectionId, Timestamp),
+        ends: &Ends,
+    ) {
         let carried = self.open.entry(id).or_default();
+        carried.session = carried.session.or(session);
         carried.from = Some(carried.from.map_or(at, |from| from.min(at)));
         if carried.carriers.len() < CARRIERS_MAX && !carried.carriers.iter().any(|c| c.0 == connection) {
             let set_up = ends.of(connection).map_or(at, |n| n.set_up);
             carried.carriers.push((connection, set_up));
         }
         self.last = Some(id);
+    }
+
+    /// A session was set up over a connection, or another channel of it.
+    pub(super) fn channel(&mut self, session: SessionId, connection: ConnectionId) {
+        if self.channels.len() >= SESSIONS_MAX && !self.channels.contains_key(&session) {
+            return;
+        }
+        let channels = self.channels.entry(session).or_default();
+        if channels.len() < CARRIERS_MAX && !channels.contains(&connection) {
+            channels.push(connection);
+        }
     }
 
     /// The request whose answer was just told was made then.
@@ -52,11 +75,24 @@ impl OpenStretches {
 
     /// It is closed.
     pub(super) fn close(&mut self, id: OpenId, at: Timestamp, ends: &Ends) {
-        let Some(carried) = self.open.remove(&id) else { return };
+        let Some(mut carried) = self.open.remove(&id) else { return };
+        let channels = carried.session.and_then(|session| self.channels.get(&session));
+        for connection in channels.into_iter().flatten() {
+            if !carried.carriers.iter().any(|c| c.0 == *connection) {
+                let set_up = ends.of(*connection).map_or(at, |n| n.set_up);
+                carried.carriers.push((*connection, set_up));
+            }
+        }
+        let is_shared = channels.is_some_and(|c| c.len() > 1);
         let mut all = Vec::new();
         for (connection, set_up) in carried.carriers {
             let Some(named) = ends.of(connection) else { continue };
             let after = |t: Timestamp| t.saturating_add(1);
+            if is_shared {
+                // Whoever reads waits at a hole, while the other channels go on: a file would be closed before it was opened.
+                all.push((named.key, Window { from: named.head.ts, to: after(at) }));
+                continue;
+            }
             all.push((named.key, Window { from: named.head.ts, to: after(set_up) }));
             all.push((named.key, Window { from: carried.from.unwrap_or(at), to: after(at) }));
         }

@@ -13,8 +13,8 @@ pub const FRAGMENTS_MAX: usize = 65_536;
 const AGE_MAX_NS: u64 = 30 * SECOND_NS;
 
 /// What the fragments of one datagram share.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct DatagramKey {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DatagramKey {
     src: [u8; 16],
     dst: [u8; 16],
     id: u32,
@@ -119,6 +119,14 @@ pub fn apply_hint(decoded: &mut Decoded, pair: (u16, u16)) {
 /// The layer that is a later fragment; nothing comes after one.
 fn later(decoded: &Decoded) -> Option<&Layer> {
     decoded.layers.last().filter(|l| l.fragment.is_some_and(|f| !f.first))
+}
+
+/// The datagram that a packet is a fragment of: the innermost one.
+pub fn datagram_of(decoded: &Decoded) -> Option<DatagramKey> {
+    if !decoded.fragmented {
+        return None;
+    }
+    decoded.layers.iter().rev().find_map(key_of)
 }
 
 fn key_of(layer: &Layer) -> Option<DatagramKey> {

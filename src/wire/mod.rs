@@ -25,7 +25,7 @@ mod corpus_tests;
 mod tests;
 
 pub use community_id::{CommunityIdError, community_digest, community_id, format_community_id, parse_community_id};
-pub use fragments::{FRAGMENTS_MAX, FragmentTable, apply_hint};
+pub use fragments::{DatagramKey, FRAGMENTS_MAX, FragmentTable, apply_hint, datagram_of};
 pub use key::{Direction, FlowKey, KeyKind, spread};
 pub use layer::{
     Decoded, EXTENSIONS_MAX, Fragment, HEADERS_MAX, LABELS_MAX, LAYERS_MAX, Layer, LayerKind, PortPair, TAGS_MAX, VlanTags,

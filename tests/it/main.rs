@@ -26,6 +26,7 @@ mod hostile;
 mod live;
 mod objects_corpus;
 mod objects_own;
+mod objects_packets;
 mod objects_ring;
 mod order;
 mod output;

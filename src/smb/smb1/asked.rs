@@ -17,7 +17,7 @@ pub(super) struct Asking {
     pub(super) header: Header,
     /// Which way it goes.
     pub(super) way: Way,
-    /// The packet in which it ended, or its head did.
+    /// The packet in which it began.
     pub(super) at: PacketRef,
     /// What an earlier command of the same message opens: later ones mean that, whatever file id they give ([MS-CIFS] 2.2.3.4).
     pub(super) chained: Option<OpenId>,

@@ -254,6 +254,8 @@ pub(super) fn answered(
         state.give_up(tell, old);
     }
     tell.say(&What::Opened { open: id, file });
+    // When it was asked for.
+    tell.command(names::command(header.command), status);
     state.keep_open(tell, id, open);
 }
 

@@ -53,7 +53,7 @@ pub(super) fn read(
     if tree {
         tell.context.tree = state.tree_of(tell, header.tid);
     }
-    let mut asking = Asking { header: *header, way, at: message.at, chained: None };
+    let mut asking = Asking { header: *header, way, at: message.packet_at(0), chained: None };
     if matches!(header.command, 0x26 | 0x33 | 0xA1) {
         let mut chain = Chain::new(message.bytes, header);
         match chain.next() {

@@ -136,7 +136,7 @@ impl Smb2 {
             command::CANCEL => return,
             _ => Asked::Other,
         };
-        self.state.wait_for(part, tree, asked, tools);
+        self.state.wait_for(part, (tree, piece.at), asked, tools);
     }
 
     fn response(&mut self, part: &Part<'_>, piece: &Message<'_>, tools: &mut Tools<'_>) {

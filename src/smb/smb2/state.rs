@@ -159,9 +159,15 @@ impl State {
         }
     }
 
-    /// Keeps a request until its answer comes.
-    pub(super) fn wait_for(&mut self, part: &Part<'_>, tree: Option<TreeId>, asked: Asked, tools: &mut Tools<'_>) {
-        let pending = Pending { asked, at: tools.at, session: part.session, tree };
+    /// Keeps a request, which began in a packet, until its answer comes.
+    pub(super) fn wait_for(
+        &mut self,
+        part: &Part<'_>,
+        (tree, at): (Option<TreeId>, PacketRef),
+        asked: Asked,
+        tools: &mut Tools<'_>,
+    ) {
+        let pending = Pending { asked, at, session: part.session, tree };
         match &pending.asked {
             Asked::TreeConnect { .. } => self.only_tree.add(part.header.message_id),
             Asked::Create(_) => self.only_create.add(part.header.message_id),

@@ -29,7 +29,7 @@ pub(super) fn begin(
         }
         None => Asked::Other,
     };
-    smb.wait_for(part, tree, asked, tools);
+    smb.wait_for(part, (tree, tools.at), asked, tools);
     streamed?.ok()
 }
 
