@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     for _ in 0..RECORDS_MAX {
         let interface = match reader.next().expect("memory can be read") {
             None => return,
-            Some(Record::Packet { interface, packet }) => {
+            Some(Record::Packet { interface, packet, .. }) => {
                 let _ = packet.is_truncated();
                 interface
             }

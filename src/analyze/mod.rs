@@ -26,4 +26,4 @@ mod tokens;
 pub use joiner::Analysis;
 pub use ring::analyze_ring;
 pub use sources::analyze_files;
-pub use terms::{AnalyzeError, Found, Options, Progress, Told, Totals};
+pub use terms::{AnalyzeError, Found, Options, Origins, Progress, Told, Totals};

@@ -199,7 +199,7 @@ pub fn write_of_files(files: &[PathBuf], stretches: &Stretches, out: &mut dyn Wr
             }
             match reader.next()? {
                 None => break,
-                Some(Record::Packet { interface, packet }) => {
+                Some(Record::Packet { interface, packet, .. }) => {
                     let Some(link_type) = link_types.get(interface as usize).copied() else { continue };
                     target
                         .packet((i as u64) << 32 | u64::from(interface), None, link_type, &packet)

@@ -1,15 +1,18 @@
 //! Packets of a ring's selection. What the window alone does not tell is read from before it, and from after it until transfers end.
 
 use super::joiner::Analysis;
-use super::terms::{AnalyzeError, Progress};
+use super::terms::{AnalyzeError, Origins, Progress};
 use crate::cut::coverage::Coverage;
 use crate::cut::flows::flows;
 use crate::cut::visit::visit;
 use crate::flow::{Input, PacketRef};
+use crate::objects::export::Source;
 use crate::ring::data::DataDir;
+use crate::ring::ids::SegmentId;
 use crate::select::{Expr, LayerExpr, Prefix, Selection};
 use crate::time::{SECOND_NS, Timestamp, Window};
 use crate::wire::parse_community_id;
+use ahash::AHashMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -67,20 +70,30 @@ fn kerberos_of(host: IpAddr) -> Expr {
 /// Packets between two reports of progress.
 const PROGRESS_PACKETS: u64 = 4096;
 
-/// Reads a plan's packets into an analysis; gives the names of the interfaces.
+/// Reads a plan's packets into an analysis; says where they were.
 pub fn analyze_ring(
     data: &DataDir,
     plan: &Plan,
     analysis: &mut Analysis<'_>,
     progress: &mut dyn FnMut(&Progress),
-) -> Result<Vec<String>, AnalyzeError> {
+) -> Result<Origins, AnalyzeError> {
     let (mut number, mut failed) = (0, None);
+    // Segments by the place of their ring, in the order in which they were met.
+    let (mut segments, mut known, mut last) = (Vec::new(), AHashMap::new(), (usize::MAX, SegmentId(0), 0));
     let mut done = 0;
-    let (_, names) = visit(data, &plan.wide, |visited| {
+    let (_, interfaces) = visit(data, &plan.wide, |visited| {
         number += 1;
         let packet = visited.packet;
         done += packet.data.len() as u64;
-        let at = PacketRef { time: packet.time, number, source: visited.ring as u32, position: 0 };
+        let place = (visited.ring, visited.segment);
+        if (last.0, last.1) != place {
+            let source = *known.entry(place).or_insert_with(|| {
+                segments.push(place);
+                segments.len() as u32 - 1
+            });
+            last = (place.0, place.1, source);
+        }
+        let at = PacketRef { time: packet.time, number, source: last.2, position: visited.position };
         let input = Input { at, link_type: visited.link_type, data: packet.data, original_length: packet.original_length };
         if number.is_multiple_of(PROGRESS_PACKETS) {
             progress(&Progress { packets: number, done, of: None });
@@ -94,7 +107,15 @@ pub fn analyze_ring(
         }
     })?;
     progress(&Progress { packets: number, done, of: None });
-    failed.map_or(Ok(names), Err)
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    let named = |(ring, segment): (usize, SegmentId)| {
+        let interface = interfaces.get(ring).cloned().unwrap_or_default();
+        Source::Segment { interface, segment: format!("{segment}.pcapng") }
+    };
+    let sources = segments.into_iter().map(named).collect();
+    Ok(Origins { interfaces, sources })
 }
 
 /// Whether something that lasted from one time to another is of a window.

@@ -5,6 +5,7 @@ use crate::events::{Event, EventTypes};
 use crate::identity::secrets::Secrets;
 use crate::objects::collector::ObjectOptions;
 use crate::objects::error::StoreError;
+use crate::objects::export::Source;
 use crate::objects::object::Who;
 use crate::objects::transfer::Transfer;
 use crate::pcap::reader::{OpenError, ReadError};
@@ -45,6 +46,15 @@ pub struct Found {
     pub who: Who,
     /// Where its packets and its session's set-up are, where that was asked for: stretches of connections.
     pub stretches: Vec<(FlowKey, Window)>,
+}
+
+/// Where an analysis' packets were read.
+#[derive(Debug, Default)]
+pub struct Origins {
+    /// The names of a ring's interfaces.
+    pub interfaces: Vec<String>,
+    /// The capture files or segments, as a packet's `source` counts them.
+    pub sources: Vec<Source>,
 }
 
 /// How far it is.

@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Further hashes of the contents, separated by commas
     #[arg(long, value_name = "md5,sha1", value_delimiter = ',', help_heading = "Output")]
     hash: Vec<HashName>,
-    /// Beside the contents, which packet carried which bytes, as JSON lines (with --export-dir)
+    /// Beside each content, which packet carried which bytes: NAME.packets.jsonl (with --export-dir)
     #[arg(long, requires = "export_dir", help_heading = "Output")]
     provenance: bool,
     /// JSON on standard output, one object a line
@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         }
     };
     let analysis = Analysis::new(options, &mut take).map_err(|e| failure(&e))?;
-    let (totals, names) = input.read(analysis)?;
+    let (totals, origins) = input.read(analysis)?;
     let flushed = out.flush();
     drop(out);
     if let Some(e) = failed {
@@ -127,11 +127,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         print_table(&head, &rows, 0);
     }
     if let Some(export) = export.take() {
-        let manifest = export.end().map_err(|e| store_failure(&e))?;
+        let manifest = export.end(&origins.sources).map_err(|e| store_failure(&e))?;
         print_line(&format!("taploop: {count} objects, {partial} of them incomplete: {}", manifest.display()));
     }
     if let Some(mut target) = target.take() {
-        let packets = input.write_packets(&names, &stretches, target.writer())?;
+        let packets = input.write_packets(&origins, &stretches, target.writer())?;
         target.finish()?;
         say(&format!("{} of these objects written", counted(packets, "packet")));
     }

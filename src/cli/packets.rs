@@ -4,7 +4,7 @@ use super::output::{Failure, NOT_WHOLE, chain, counted, grouped, say, size};
 use super::selection::verdict;
 use crate::analyze::packets_out::{Stretches, write_of_files, write_of_ring};
 use crate::analyze::ring::{Plan, analyze_ring, plan};
-use crate::analyze::{Analysis, AnalyzeError, Progress, Totals, analyze_files};
+use crate::analyze::{Analysis, AnalyzeError, Origins, Progress, Totals, analyze_files};
 use crate::identity::secrets::Secrets;
 use crate::pcap::reader::OpenError;
 use crate::ring::data::DataDir;
@@ -68,8 +68,8 @@ impl Input {
         }
     }
 
-    /// Reads all packets into an analysis; gives what it all came to, and the names of a ring's interfaces.
-    pub(super) fn read(&self, mut analysis: Analysis<'_>) -> Result<(Totals, Vec<String>), Failure> {
+    /// Reads all packets into an analysis; gives what it all came to, and where they were.
+    pub(super) fn read(&self, mut analysis: Analysis<'_>) -> Result<(Totals, Origins), Failure> {
         let bar = if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
         let mut styled = false;
         let mut progress = |p: &Progress| {
@@ -86,19 +86,19 @@ impl Input {
             bar.set_message(counted(p.packets, "packet"));
         };
         let read = match self {
-            Input::Files(files) => analyze_files(files, &mut analysis, &mut progress).map(|()| Vec::new()),
+            Input::Files(files) => analyze_files(files, &mut analysis, &mut progress),
             Input::Ring(data, plan) => analyze_ring(data, plan, &mut analysis, &mut progress),
         };
         bar.finish_and_clear();
-        let names = read.map_err(|e| failure(&e))?;
-        Ok((analysis.end().map_err(|e| failure(&e))?, names))
+        let origins = read.map_err(|e| failure(&e))?;
+        Ok((analysis.end().map_err(|e| failure(&e))?, origins))
     }
 
-    /// Writes the packets of stretches; says how many there are. `names` are those that [`Input::read`] gave.
-    pub(super) fn write_packets(&self, names: &[String], stretches: &Stretches, out: &mut dyn Write) -> Result<u64, Failure> {
+    /// Writes the packets of stretches; says how many there are. `origins` are those that [`Input::read`] gave.
+    pub(super) fn write_packets(&self, origins: &Origins, stretches: &Stretches, out: &mut dyn Write) -> Result<u64, Failure> {
         let written = match self {
             Input::Files(files) => write_of_files(files, stretches, out),
-            Input::Ring(data, plan) => write_of_ring(data, plan, names, stretches, out),
+            Input::Ring(data, plan) => write_of_ring(data, plan, &origins.interfaces, stretches, out),
         };
         written.map_err(|e| failure(&e))
     }

@@ -25,6 +25,10 @@ pub struct Taken<'a> {
     pub link_type: LinkType,
     /// The section it belongs to.
     pub section: SectionId,
+    /// The segment that it lies in.
+    pub segment: SegmentId,
+    /// Where its block begins in the segment's packet file, in bytes.
+    pub position: u64,
     /// The packet.
     pub packet: &'a Packet<'a>,
     /// Ports the ring found for a later fragment.
@@ -98,8 +102,8 @@ pub fn merge<B>(
         // It keeps its turn as long as nobody else has an earlier packet.
         loop {
             let mut errors = Vec::new();
-            let flow = source.take(&mut budget, &mut |e, g| errors.push((e, g.copied())), |packet, hint, section| {
-                each(&Taken { ring, link_type, section, packet, hint }, coverage)
+            let flow = source.take(&mut budget, &mut |e, g| errors.push((e, g.copied())), |packet, hint, section, position| {
+                each(&Taken { ring, link_type, section, segment: id, position, packet, hint }, coverage)
             });
             if let Some(ControlFlow::Break(b)) = flow {
                 break 'all Some(b);

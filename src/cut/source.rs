@@ -68,6 +68,8 @@ struct Waiting {
     unit: u32,
     /// Where its block begins in the unit's bytes.
     offset: usize,
+    /// And in the packet file.
+    position: u64,
 }
 
 enum Plan {
@@ -91,15 +93,17 @@ const UNWANTED: u32 = u32::MAX;
 
 /// A granule and where its packets are in it, in order of time and then of arrival.
 struct InOrder {
+    /// Where it begins in the packet file.
+    begins: u64,
     bytes: Vec<u8>,
     offsets: Vec<usize>,
 }
 
 impl InOrder {
-    fn new(bytes: Vec<u8>) -> InOrder {
+    fn new(begins: u64, bytes: Vec<u8>) -> InOrder {
         let mut packets: Vec<(Timestamp, usize)> = blocks(&bytes).map(|b| (b.packet.time, b.offset)).collect();
         packets.sort_unstable();
-        InOrder { offsets: packets.into_iter().map(|p| p.1).collect(), bytes }
+        InOrder { begins, offsets: packets.into_iter().map(|p| p.1).collect(), bytes }
     }
 }
 
@@ -306,8 +310,16 @@ impl Source {
             failed(e, Some(&run[place].1));
         }
         let left = found.packets.len();
+        // Of the granule that the next packet is in: its place in the run, and where it begins in the batch's bytes.
+        let (mut at, mut begins) = (0, 0);
         for found in &found.packets {
-            let waiting = Waiting { time: found.time, granule: found.granule, place: found.place, unit, offset: found.offset };
+            while run.get(at).is_some_and(|g| g.0 != found.granule) {
+                begins += run[at].1.stored_len as usize;
+                at += 1;
+            }
+            let position = run.get(at).map_or(0, |g| g.1.stored_offset + found.offset.saturating_sub(begins) as u64);
+            let (time, granule, place, offset) = (found.time, found.granule, found.place, found.offset);
+            let waiting = Waiting { time, granule, place, unit, offset, position };
             if self.ready.back().is_none_or(|last| *last <= waiting) {
                 self.ready.push_back(waiting);
             } else {
@@ -401,10 +413,13 @@ impl Source {
                     budget.read += u64::from(entry.stored_len);
                     budget.granules += 1;
                     let bytes = self.segment.packet_file().and_then(|file| file.granule(&entry));
-                    let in_order = Rc::new(InOrder::new(bytes.unwrap_or_else(|e| {
-                        failed(e, Some(&entry));
-                        Vec::new()
-                    })));
+                    let in_order = Rc::new(InOrder::new(
+                        entry.stored_offset,
+                        bytes.unwrap_or_else(|e| {
+                            failed(e, Some(&entry));
+                            Vec::new()
+                        }),
+                    ));
                     if granules.len() >= ORDER_GRANULES_MAX {
                         let any = granules.keys().next().copied();
                         any.and_then(|g| granules.remove(&g));
@@ -418,18 +433,20 @@ impl Source {
             budget.judged += 1;
             let time = stored.packet.time;
             if self.window.contains(time) && judge.matches(&stored.packet, stored.hint) {
-                self.current = Some((Waiting { time, granule, place, unit: granule, offset }, in_order));
+                let position = in_order.begins + offset as u64;
+                self.current = Some((Waiting { time, granule, place, unit: granule, offset, position }, in_order));
                 return Some(time);
             }
         }
     }
 
-    /// Takes the packet that [`Source::peek`] spoke of and hands it on, with its section. `None` where its bytes could not be had again.
+    /// Takes the packet that [`Source::peek`] spoke of and hands it on, with its section and where its block begins
+    /// in the packet file. `None` where its bytes could not be had again.
     pub fn take<R>(
         &mut self,
         budget: &mut Budget,
         failed: Failed<'_>,
-        with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId) -> R,
+        with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId, u64) -> R,
     ) -> Option<R> {
         if let Some((waiting, in_order)) = self.current.take() {
             return hand_on(&self.segment, &waiting, &in_order.bytes, with);
@@ -472,10 +489,10 @@ fn hand_on<R>(
     segment: &Segment,
     waiting: &Waiting,
     bytes: &[u8],
-    with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId) -> R,
+    with: impl FnOnce(&Packet<'_>, Option<(u16, u16)>, SectionId, u64) -> R,
 ) -> Option<R> {
     let section = segment.section_of(waiting.granule);
-    packet_block(bytes.get(waiting.offset..)?).map(|stored| with(&stored.packet, stored.hint, section))
+    packet_block(bytes.get(waiting.offset..)?).map(|stored| with(&stored.packet, stored.hint, section, waiting.position))
 }
 
 /// The granules of a plan that are read together next, none of a later time than `to`: so many bytes of them wherever they are, and

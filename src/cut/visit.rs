@@ -2,9 +2,10 @@
 
 use super::coverage::Coverage;
 use super::error::CutError;
-use super::merge;
+use super::merge::{self, Taken};
 use crate::packet::{LinkType, Packet};
 use crate::ring::data::DataDir;
+use crate::ring::ids::SegmentId;
 use crate::ring::snapshot::ReadContext;
 use crate::select::Selection;
 use std::ops::ControlFlow;
@@ -15,6 +16,10 @@ pub struct Visited<'a> {
     pub ring: usize,
     /// Its link type.
     pub link_type: LinkType,
+    /// The segment that it lies in: the packet file is called after it.
+    pub segment: SegmentId,
+    /// Where its block begins there, in bytes.
+    pub position: u64,
     /// The packet.
     pub packet: &'a Packet<'a>,
 }
@@ -38,7 +43,8 @@ pub fn visit(
         }
         coverage.packets += 1;
         coverage.bytes += taken.packet.data.len() as u64;
-        each(&Visited { ring: taken.ring, link_type: taken.link_type, packet: taken.packet })
+        let Taken { ring, link_type, segment, position, packet, .. } = *taken;
+        each(&Visited { ring, link_type, segment, position, packet })
     });
     coverage.finish();
     Ok((coverage, rings.iter().map(|(ring, _)| ring.interface().to_string()).collect()))

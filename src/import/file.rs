@@ -61,7 +61,7 @@ pub(super) fn import_file(
                 file.leave_out(&name, warn);
                 file.section = OpenSection { options: options.to_vec(), ..OpenSection::default() };
             }
-            Record::Packet { interface, packet } => {
+            Record::Packet { interface, packet, .. } => {
                 if file.sources.len() <= interface as usize {
                     // Described in the same step as its first packet.
                     let (time, original_length) = (packet.time, packet.original_length);

@@ -2,6 +2,9 @@
 //!
 //! What is in the folder already is neither overwritten nor followed: names that are taken, in any letter case, get a number. A file appears
 //! under its name only when it is whole; the manifest is written last.
+//!
+//! Where provenance was asked for, which packet carried which bytes stands beside each content in `NAME.packets.jsonl`, as JSON lines; their
+//! `source` counts the manifest's `sources`. Versions of one read or write share theirs.
 
 use super::disk::PIECE_BYTES;
 use super::error::StoreError;
@@ -18,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// Added to the names of incomplete contents.
 const PARTIAL: &str = ".partial";
 
+/// Added to the name of a content: the file that says which packets carried it.
+const PACKETS: &str = ".packets.jsonl";
+
 /// Numbers that are tried for one name at most: more files of one name than anybody looks at.
 const NUMBERS_MAX: u32 = 1_000_000;
 
@@ -32,6 +38,8 @@ pub struct Export {
     manifest: BufWriter<File>,
     manifest_path: PathBuf,
     entries: u64,
+    /// Of reads and writes with several versions: where their packets stand.
+    shared: HashMap<PathBuf, String>,
     /// The manifest is at its place.
     ended: bool,
 }
@@ -51,10 +59,31 @@ impl Drop for Export {
 struct Entry<'a> {
     /// The file in the folder.
     file: &'a str,
+    /// The file in the folder that says which packets carried it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<&'a str>,
     /// The ranges of it that were seen; what lies between them is a hole.
     seen: &'a [(u64, u64)],
     #[serde(flatten)]
     object: &'a Object,
+}
+
+/// Where packets lie: what `source` of a packet counts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// A capture file.
+    File {
+        /// As it was named.
+        file: String,
+    },
+    /// A segment of a ring.
+    Segment {
+        /// The ring's interface.
+        interface: String,
+        /// The packet file's name in the ring's folder.
+        segment: String,
+    },
 }
 
 impl Export {
@@ -71,7 +100,8 @@ impl Export {
         manifest.write_all(b"{\"version\":1,\"objects\":[").map_err(|e| StoreError::io("write", &manifest_path, e))?;
         // The manifest's own name is its.
         taken.insert(String::from("manifest.json"));
-        Ok(Export { folder: folder.to_owned(), taken, next: HashMap::new(), manifest, manifest_path, entries: 0, ended: false })
+        let (next, shared) = (HashMap::new(), HashMap::new());
+        Ok(Export { folder: folder.to_owned(), taken, next, manifest, manifest_path, entries: 0, shared, ended: false })
     }
 
     /// Exports one object; without a stored content an empty file. Returns its file. A content of the same file system is not copied but
@@ -94,7 +124,8 @@ impl Export {
             let _ = std::fs::remove_file(&temporary_path);
         }
         let named = named?;
-        let entry = Entry { file: &named, seen: &transfer.content.seen, object };
+        let packets = self.packets(transfer, &named)?;
+        let entry = Entry { file: &named, provenance: packets.as_deref(), seen: &transfer.content.seen, object };
         let comma: &[u8] = if self.entries == 0 { b"\n" } else { b",\n" };
         let written = self.manifest.write_all(comma).and_then(|()| Ok(serde_json::to_writer(&mut self.manifest, &entry)?));
         written.map_err(|e| StoreError::io("write", &self.manifest_path, e))?;
@@ -102,9 +133,33 @@ impl Export {
         Ok(self.folder.join(named))
     }
 
-    /// Ends: puts the manifest to its place. Returns its path: `manifest.json`, or numbered where that was there.
-    pub fn end(mut self) -> Result<PathBuf, StoreError> {
-        let written = self.manifest.write_all(b"\n]}\n").and_then(|()| self.manifest.flush());
+    /// Puts the lines of which packet carried which bytes beside the content of that name; returns their file's.
+    fn packets(&mut self, transfer: &Transfer, named: &str) -> Result<Option<String>, StoreError> {
+        let Some(lines) = &transfer.provenance else { return Ok(None) };
+        if let Some(known) = self.shared.get(lines) {
+            return Ok(Some(known.clone()));
+        }
+        let length = std::fs::metadata(lines).map_err(|e| StoreError::io("read", lines, e))?.len();
+        let temporary_path = brought(&self.folder, self.entries, lines, &[(0, length)])?;
+        let given = self.give_name(&temporary_path, &format!("{named}{PACKETS}"));
+        if given.is_err() {
+            // The first error is the one to tell.
+            let _ = std::fs::remove_file(&temporary_path);
+        }
+        let given = given?;
+        if transfer.versions > 1 {
+            self.shared.insert(lines.clone(), given.clone());
+        }
+        Ok(Some(given))
+    }
+
+    /// Ends: puts the manifest to its place, which says what `source` of a packet counts. Returns its path: `manifest.json`, or numbered where that was there.
+    pub fn end(mut self, sources: &[Source]) -> Result<PathBuf, StoreError> {
+        let written = self.manifest.write_all(b"\n],\"sources\":").and_then(|()| {
+            serde_json::to_writer(&mut self.manifest, sources)?;
+            self.manifest.write_all(b"}\n")?;
+            self.manifest.flush()
+        });
         written.map_err(|e| StoreError::io("write", &self.manifest_path, e))?;
         self.taken.remove("manifest.json");
         self.next.remove("manifest.json");

@@ -1,7 +1,8 @@
 //! Which packet carried which bytes: JSON lines beside the contents, written as they come.
 //!
 //! One line a piece: `{"version":1,"from":0,"to":1460,"source":0,"number":17,"position":5120,"time":"..."}`. `from` and `to` are offsets in
-//! the object, `source` the capture file or segment, `number` the packet's number in the analysis, `position` where its record begins in the
+//! the object, `source` the capture file or segment as the manifest's `sources` count them, `number` the packet's number in the analysis,
+//! `position` where its record begins in the
 //! source. A later version holds bytes of earlier ones, so lines of earlier versions speak of it too unless a later line covers them.
 
 use super::error::StoreError;

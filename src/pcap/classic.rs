@@ -63,6 +63,7 @@ impl Classic {
         // At most 2^32 s and 2^32 µs: this fits.
         let time = u64::from(seconds) * SECOND_NS + u64::from(fraction) * u64::from(layout.unit_ns);
         let padding = layout.padding.min(captured);
+        let position = source.position();
         let record = source.take(total);
         let packet = Packet {
             time: Timestamp::from_nanos(time),
@@ -70,7 +71,7 @@ impl Classic {
             data: &record[layout.record_header + padding as usize..],
             options: &[],
         };
-        Ok(Some(Record::Packet { interface: 0, packet }))
+        Ok(Some(Record::Packet { interface: 0, position, packet }))
     }
 }
 

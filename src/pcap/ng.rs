@@ -271,6 +271,7 @@ impl Ng {
         let (time, clamped) = if kind == SIMPLE_PACKET { (Timestamp::ZERO, false) } else { meter.unit.timestamp(head.time) };
         counters.clamped_times += u64::from(clamped);
         let (order, converted) = (self.order, &mut self.converted);
+        let position = source.position();
         let body = &source.take(length)[8..length - 4];
         let (data, after) = body[fixed..].split_at(captured);
         let options = if kind == SIMPLE_PACKET { &[] } else { &after[padded(captured) - captured..] };
@@ -296,7 +297,7 @@ impl Ng {
             &converted[..]
         };
         let packet = Packet { time, original_length: head.original, data, options };
-        Ok(Record::Packet { interface, packet })
+        Ok(Record::Packet { interface, position, packet })
     }
 
     #[inline]

@@ -42,6 +42,8 @@ pub enum Record<'a> {
     Packet {
         /// Index in the reader's list of interfaces.
         interface: u32,
+        /// Where its record or block begins in the file, decompressed.
+        position: u64,
         /// The packet.
         packet: Packet<'a>,
     },

@@ -1,11 +1,67 @@
-//! `--packets` writes packets in which other programs, and we, find the same files.
+//! `--provenance` names packets that hold the bytes, and `--packets` writes those in which other programs, and we, find the same files.
 
-use crate::analysis::{ask, own_folder, sha256, text};
-use crate::support::{Data, NOT_WHOLE, WHOLE, corpus, has_tool, run, tool};
+use crate::analysis::{ask, list, own_folder, sha256, text};
+use crate::support::{Data, NOT_WHOLE, WHOLE, WRONG_REQUEST, corpus, has_tool, run, tool};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// Exports with provenance; each line's packet, found by its source and position, holds the bytes that the line speaks of.
+#[track_caller]
+fn lines_hold(folder: &Path, source: impl Fn(&Value) -> PathBuf, data_at: impl Fn(&[u8], usize) -> Vec<u8>) {
+    let manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let sources: Vec<Vec<u8>> = list(&manifest, "sources").iter().map(|s| fs::read(source(s)).unwrap()).collect();
+    let mut held = 0;
+    for object in list(&manifest, "objects") {
+        let bytes = fs::read(folder.join(text(object, "file"))).unwrap();
+        if bytes.is_empty() {
+            continue;
+        }
+        let sidecar = text(object, "provenance");
+        assert!(sidecar.starts_with(text(object, "file")) && sidecar.ends_with(".packets.jsonl"), "{object}");
+        let lines = fs::read_to_string(folder.join(sidecar)).unwrap();
+        let mut seen = vec![false; bytes.len()];
+        for line in lines.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let number = |key: &str| line[key].as_u64().unwrap() as usize;
+            let packet = data_at(&sources[number("source")], number("position"));
+            let range = number("from")..number("to");
+            let said = &bytes[range.clone()];
+            assert!(packet.windows(said.len()).any(|w| w == said), "{sidecar}: {line}");
+            seen[range].fill(true);
+            held += said.len();
+        }
+        assert!(seen.iter().all(|s| *s), "{sidecar} leaves bytes out");
+    }
+    assert!(held > 10_000, "{held}");
+}
+
+#[test]
+fn provenance_names_packets_that_hold_the_bytes() {
+    let data = Data::new();
+    let (capture, out) = (own_folder().join("smb2-10.pcap"), data.outside().join("out"));
+    run(["objects".as_ref(), capture.as_os_str(), "--export-dir".as_ref(), out.as_os_str(), "--provenance".as_ref()])
+        .expect(WHOLE);
+    let word = |b: &[u8], at: usize| u32::from_le_bytes(b[at..at + 4].try_into().unwrap()) as usize;
+    lines_hold(&out, |s| PathBuf::from(text(s, "file")), |b, at| b[at + 16..at + 16 + word(b, at + 8)].to_vec());
+
+    // Of a ring: the segment and the place in its packet file.
+    data.import_with(&["--interface", "eth0"], &[&capture]).expect(WHOLE);
+    let out = data.outside().join("of ring");
+    data.run(&["objects"], &["--export-dir", out.to_str().unwrap(), "--provenance"]).expect(WHOLE);
+    let files = data.packet_files();
+    let of = |s: &Value| {
+        assert_eq!(s["interface"], "eth0");
+        files.iter().find(|f| f.file_name().unwrap().to_str() == Some(text(s, "segment"))).unwrap().clone()
+    };
+    lines_hold(&out, of, |b, at| {
+        assert_eq!(word(b, at), 6, "an enhanced packet block");
+        b[at + 28..at + 28 + word(b, at + 20)].to_vec()
+    });
+    let alone = run(["objects", "--provenance", capture.to_str().unwrap()]).expect(WRONG_REQUEST);
+    assert!(alone.one_line().contains("--export-dir"), "{}", alone.stderr);
+}
 
 /// What an object is, wherever its packets were read.
 fn objects(file: &Path, keys: Option<&Path>) -> Vec<String> {

@@ -44,7 +44,7 @@ fn names_collide_and_nothing_is_overwritten_or_followed() {
     for t in &all {
         export.add(t, &Object::new(t, &who())).unwrap();
     }
-    let manifest = export.end().unwrap();
+    let manifest = export.end(&[]).unwrap();
     let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
     for (name, text) in [
         ("Report.txt", "one"),
@@ -105,6 +105,6 @@ fn what_does_not_come_to_its_end_leaves_no_manifest() {
     let folder = tempfile::tempdir().unwrap();
     drop(Export::new(folder.path()).unwrap());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    let manifest = Export::new(folder.path()).unwrap().end().unwrap();
+    let manifest = Export::new(folder.path()).unwrap().end(&[]).unwrap();
     assert!(manifest.exists());
 }

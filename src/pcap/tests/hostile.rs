@@ -32,7 +32,7 @@ fn survive(bytes: &[u8]) -> Vec<Owned> {
     let most = bytes.len() * 1032 / 12 + 3;
     let mut records = Vec::new();
     while let Some(record) = reader.next().unwrap() {
-        if let Record::Packet { interface, packet } = &record {
+        if let Record::Packet { interface, packet, .. } = &record {
             assert!(packet.data.len() <= 16 << 20 && packet.options.len() <= 131_080 && packet.options.len() % 4 == 0);
             let interface = *interface as usize;
             records.push(owned(record));

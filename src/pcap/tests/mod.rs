@@ -61,7 +61,7 @@ impl Outcome {
 
 fn owned(record: Record<'_>) -> Owned {
     match record {
-        Record::Packet { interface, packet } => Owned::Packet {
+        Record::Packet { interface, packet, .. } => Owned::Packet {
             interface,
             time: packet.time.as_nanos(),
             original: packet.original_length,

@@ -37,7 +37,7 @@ pub(super) fn packets(mut reader: CaptureReader) -> Vec<Held> {
     let mut out = Vec::new();
     loop {
         let (interface, original_length, data) = match reader.next().unwrap() {
-            Some(Record::Packet { interface, packet }) => (interface, packet.original_length, packet.data.to_vec()),
+            Some(Record::Packet { interface, packet, .. }) => (interface, packet.original_length, packet.data.to_vec()),
             Some(_) => continue,
             None => return out,
         };
