@@ -5,7 +5,7 @@
 
 use super::ring::Plan;
 use super::terms::{AnalyzeError, Found};
-use crate::cut::visit::visit;
+use crate::cut::visit::{Visited, visit};
 use crate::packet::{LinkType, Packet};
 use crate::pcap::block::{SHB_USERAPPL, enhanced_packet, interface_description, option, section_header};
 use crate::pcap::reader::CaptureReader;
@@ -222,7 +222,7 @@ pub fn write_of_ring(
 ) -> Result<u64, AnalyzeError> {
     let mut target = Target::new(stretches, out);
     let mut failed = None;
-    visit(data, &plan.wide, |visited| {
+    let mut each = |visited: &Visited<'_>| {
         let name = names.get(visited.ring).map(String::as_str);
         match target.packet(visited.ring as u64, name, visited.link_type, visited.packet) {
             Ok(()) => ControlFlow::Continue(()),
@@ -231,7 +231,10 @@ pub fn write_of_ring(
                 ControlFlow::Break(())
             }
         }
-    })?;
+    };
+    for read in &plan.reads {
+        visit(data, read, &mut each)?;
+    }
     match failed {
         Some(e) => Err(AnalyzeError::Write(e)),
         None => target.finish().map_err(AnalyzeError::Write),

@@ -140,8 +140,8 @@ impl<'o> Findings<'o> {
                 let account = self.sessions.account(transfer.session);
                 self.files.extend(super::found::files(&transfer, &who, &self.ends, account));
             }
-            let stretches = self.stretches.as_ref().map(|s| s.of(transfer.open)).unwrap_or_default();
-            (self.out)(Told::Object(Box::new(Found { transfer, who, stretches })));
+            let (carriers, stretches) = self.stretches.as_ref().map(|s| s.of(transfer.open)).unwrap_or_default();
+            (self.out)(Told::Object(Box::new(Found { transfer, who, stretches, carriers })));
         }
     }
 

@@ -22,13 +22,16 @@ struct Carried {
     session: Option<SessionId>,
 }
 
+/// The connections that an open's messages came over, and its stretches.
+type Told = (Vec<FlowKey>, Vec<(FlowKey, Window)>);
+
 /// Of all opens.
 #[derive(Default)]
 pub(super) struct OpenStretches {
     open: HashMap<OpenId, Carried>,
     /// The open that was told last: the next word is of its request.
     last: Option<OpenId>,
-    closed: HashMap<OpenId, Vec<(FlowKey, Window)>>,
+    closed: HashMap<OpenId, Told>,
     order: VecDeque<OpenId>,
     /// The connections of each session: what concerns an open may go over any of them, and another program joins them by their set-up.
     channels: HashMap<SessionId, Vec<ConnectionId>>,
@@ -76,6 +79,7 @@ impl OpenStretches {
     /// It is closed.
     pub(super) fn close(&mut self, id: OpenId, at: Timestamp, ends: &Ends) {
         let Some(mut carried) = self.open.remove(&id) else { return };
+        let carriers = carried.carriers.iter().filter_map(|c| ends.of(c.0).map(|n| n.key)).collect();
         let channels = carried.session.and_then(|session| self.channels.get(&session));
         for connection in channels.into_iter().flatten() {
             if !carried.carriers.iter().any(|c| c.0 == *connection) {
@@ -102,11 +106,11 @@ impl OpenStretches {
             self.closed.remove(&oldest);
         }
         self.order.push_back(id);
-        self.closed.insert(id, all);
+        self.closed.insert(id, (carriers, all));
     }
 
     /// Of a transfer's open.
-    pub(super) fn of(&self, id: OpenId) -> Vec<(FlowKey, Window)> {
+    pub(super) fn of(&self, id: OpenId) -> Told {
         self.closed.get(&id).cloned().unwrap_or_default()
     }
 }

@@ -46,6 +46,8 @@ pub struct Found {
     pub who: Who,
     /// Where its packets and its session's set-up are, where that was asked for: stretches of connections.
     pub stretches: Vec<(FlowKey, Window)>,
+    /// The connections that something of it came over, where that was asked for.
+    pub carriers: Vec<FlowKey>,
 }
 
 /// Where an analysis' packets were read.

@@ -4,7 +4,7 @@ use super::output::{Failure, NOT_WHOLE, chain, counted, print_line, print_table,
 use super::packets::{Input, PacketsArgs, failure};
 use super::target::{Target, is_same_file, lies_in};
 use crate::analyze::packets_out::Stretches;
-use crate::analyze::ring::is_within;
+use crate::analyze::ring::{Plan, is_within};
 use crate::analyze::{Analysis, Found, Options, Told};
 use crate::objects::collector::ObjectOptions;
 use crate::objects::error::StoreError;
@@ -61,7 +61,7 @@ enum HashName {
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let secrets = args.input.secrets()?;
-    let input = args.input.open()?;
+    let input = args.input.open_for_objects()?;
     // Before the work: a place that cannot be written is told at once.
     let mut target = args.packets.as_deref().map(|path| target_of(path, &input)).transpose()?;
     let window = input.window();
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             window,
         }),
         secrets,
-        stretches: target.is_some(),
+        stretches: target.is_some() || input.plan().is_some_and(Plan::has_channels),
         ..Options::default()
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -90,7 +90,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let mut stretches = Stretches::default();
     let mut take = |told: Told| {
         let Told::Object(found) = told else { return };
-        if broken.is_some() || failed.is_some() || !args.wants(&found, window) {
+        if broken.is_some()
+            || failed.is_some()
+            || !args.wants(&found, window)
+            || input.plan().is_some_and(|plan| !plan.is_asked(&found))
+        {
             return;
         }
         count += 1;

@@ -38,6 +38,15 @@ pub(super) enum Input {
 impl PacketsArgs {
     /// Opens what is to be read.
     pub(super) fn open(&self) -> Result<Input, Failure> {
+        self.open_as(false)
+    }
+
+    /// Opens what is to be read for objects: with the channels of their sessions.
+    pub(super) fn open_for_objects(&self) -> Result<Input, Failure> {
+        self.open_as(true)
+    }
+
+    fn open_as(&self, channels: bool) -> Result<Input, Failure> {
         let selection = self.request.resolve(Timestamp::now()).map_err(|e| Failure::of(&e, true))?;
         let Some(data) = &self.data else {
             let nothing = Request::default().resolve(Timestamp::now()).map_err(|e| Failure::of(&e, true))?;
@@ -48,7 +57,7 @@ impl PacketsArgs {
             return Ok(Input::Files(self.files.clone()));
         };
         let data = DataDir::open(data)?;
-        let plan = plan(&data, &selection).map_err(|e| failure(&e))?;
+        let plan = plan(&data, &selection, channels).map_err(|e| failure(&e))?;
         Ok(Input::Ring(data, Box::new(plan)))
     }
 
@@ -65,6 +74,14 @@ impl Input {
         match self {
             Input::Files(_) => None,
             Input::Ring(_, plan) => Some(plan.asked.window).filter(|_| plan.asked.from_given || plan.asked.to_given),
+        }
+    }
+
+    /// What a ring's selection comes to.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        match self {
+            Input::Files(_) => None,
+            Input::Ring(_, plan) => Some(plan),
         }
     }
 

@@ -68,6 +68,14 @@ impl LayerExpr {
     fn holds<F: Facts>(&self, of: &F) -> bool {
         match self {
             LayerExpr::And(parts) => parts.iter().all(|p| p.holds(of)),
+            // Of many Community IDs it is computed once.
+            LayerExpr::Or(parts) if matches!(parts[..], [LayerExpr::CommunityId(_), LayerExpr::CommunityId(_), ..]) => {
+                let own = of.key().and_then(|k| community_digest(&k));
+                parts.iter().any(|p| match p {
+                    LayerExpr::CommunityId(digest) => own.as_ref() == Some(digest),
+                    other => other.holds(of),
+                })
+            }
             LayerExpr::Or(parts) => parts.iter().any(|p| p.holds(of)),
             LayerExpr::Not(part) => !part.holds(of),
             LayerExpr::Ip(prefix) => {

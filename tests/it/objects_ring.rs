@@ -4,6 +4,7 @@ use crate::make::{self, Made};
 use crate::plain;
 use crate::support::{Data, NONE_MATCHED, NOT_WHOLE, Output, WHOLE, run};
 use serde_json::Value;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// In the middle of the write of a program.
@@ -74,6 +75,69 @@ fn a_selection_without_smb_says_that_nothing_is_there() {
     assert!(out.stderr.contains("no packet matches"), "{}", out.stderr);
     let out = run(["objects", "--ip", "10.1.2.3", capture("smb2-10.pcap").to_str().unwrap()]);
     assert!(out.status == 2 && out.stderr.contains("--data"), "{out:?}");
+}
+
+/// A capture of the program's write with other flows in the middle of it, each of one packet.
+fn among(others: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let twin = plain::read(&capture("malicious-twin.pcap")).unwrap();
+    let mut packets: Vec<Made> = twin.packets.iter().map(|p| Made::new(p.time, p.data.clone())).collect();
+    let middle = twin.packets[0].time / make::SECOND * make::SECOND + 16_700_000;
+    packets.extend(others.map(|frame| Made::new(middle, frame)));
+    packets.sort_by_key(|p| p.time);
+    make::pcap(&packets)
+}
+
+fn program_of(data: &Data, flags: &[&str]) -> (Output, Value) {
+    let out = data.run(&["objects"], &[&["--json", "--name", "whlpsvc.exe"], &MIDDLE[..], flags].concat());
+    let mine = lines(&out);
+    assert_eq!(mine.len(), 1, "{mine:?}\n{}", out.stderr);
+    (out, mine[0].clone())
+}
+
+#[test]
+fn however_many_flows_are_in_the_window_the_session_is_looked_back_for() {
+    let whole = lines(&run(["objects", "--json", capture("malicious-twin.pcap").to_str().unwrap()]).expect(WHOLE));
+    let program = whole.iter().find(|o| o["name"] == "whlpsvc.exe").unwrap();
+    let host = |net: u8, i: u16| Ipv4Addr::new(10, net, (i >> 8) as u8, i as u8).into();
+    let frame =
+        |i: u16, proto: u8, body: &[u8]| make::ethernet_ip(&[], &make::ip(host(9, i), make::addr("10.8.0.1"), proto, body));
+    let same = |mine: &Value| {
+        for field in ["uid", "account", "share", "path", "size", "complete", "sha256"] {
+            assert_eq!(mine[field], program[field], "{field}");
+        }
+    };
+    let data = Data::new();
+    data.take("many.pcap", &among((0..2_500).map(|i| frame(i, 17, &make::udp(1000 + i, 9999, b"x")))));
+    let (out, mine) = program_of(&data, &[]);
+    same(&mine);
+    out.expect(WHOLE);
+    // A limit is of what was asked for, and not of what tells whose that is.
+    let (out, mine) = program_of(&data, &["--limit-packets", "3000"]);
+    for field in ["uid", "account", "share", "path"] {
+        assert_eq!(mine[field], program[field], "{field}");
+    }
+    assert!([WHOLE, NOT_WHOLE].contains(&out.status), "{out:?}");
+
+    let data = Data::new();
+    data.take("more.pcap", &among((0..10_050).map(|i| frame(i, 6, &make::tcp(1000 + i, 80, 1, 2, b"")))));
+    let (out, mine) = program_of(&data, &[]);
+    same(&mine);
+    let out = out.expect(NOT_WHOLE);
+    assert!(out.one_line().contains("TCP flows"), "{}", out.stderr);
+}
+
+#[test]
+fn the_other_channels_of_a_session_are_read_and_nobody_elses_objects_told() {
+    let whole = lines(&run(["objects", "--json", capture("multichannel.pcap").to_str().unwrap()]).expect(WHOLE));
+    let data = Data::new();
+    data.import(&[&capture("multichannel.pcap"), &capture("smb2-10.pcap")]).expect(WHOLE);
+    let mine = lines(&data.run(&["objects"], &["--json", "--ip", "10.1.2.13"]));
+    assert_eq!(mine.len(), 2, "{mine:?}");
+    for (mine, object) in mine.iter().zip(&whole) {
+        for field in ["uid", "account", "share", "path", "size", "complete", "missing", "sha256"] {
+            assert_eq!(mine[field], object[field], "{field}");
+        }
+    }
 }
 
 #[test]
