@@ -77,6 +77,13 @@ impl Framer {
     /// Bytes that are kept.
     pub(super) fn held_bytes(&self) -> usize {
         self.held.capacity()
+            + self.pieces.capacity() * size_of::<(usize, PacketRef)>()
+            + self.ends.capacity() * size_of::<usize>()
+    }
+
+    /// The packet of the newest bytes.
+    pub(super) fn at(&self) -> PacketRef {
+        self.at
     }
 
     /// Takes the next bytes.
@@ -124,6 +131,12 @@ impl Framer {
         // A message of several MiB is rare: its room is not kept for each connection.
         if self.held.capacity() > 1 << 16 {
             self.held = Vec::new();
+        }
+        if self.pieces.capacity() > 1 << 10 {
+            self.pieces = Vec::new();
+        }
+        if self.ends.capacity() > 1 << 12 {
+            self.ends = Vec::new();
         }
         self.held.clear();
         self.looked = 0;
@@ -380,6 +393,8 @@ impl Framer {
             _ => None,
         };
         self.lose(sink);
+        // Room that is kept for the next message as a rule goes as well.
+        (self.held, self.pieces, self.ends) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(left) = left {
             self.state = State::Passing { left };
         }

@@ -11,7 +11,11 @@ pub mod crypt;
 pub mod event;
 mod footing;
 mod framing;
+#[cfg(test)]
+mod hostile;
 mod limits;
+#[cfg(test)]
+mod log;
 mod netbios;
 pub mod reader;
 mod shared;

@@ -78,10 +78,21 @@ pub(super) struct Shared {
     set_up: HashMap<u64, Vec<Server>>,
     /// Opens of all sessions: where each is, so that none is searched for among a hundred thousand.
     opens: HashMap<OpenId, (SessionKey, [u8; 16])>,
+    /// Bytes of their names.
+    name_bytes: usize,
+    /// Tree connects of all sessions.
+    trees: usize,
     /// Those that a durable reconnect may name: by the persistent part of the file id; of several the newest.
     durable: HashMap<(Server, [u8; 8]), OpenId>,
     /// Those of each tree.
     of_trees: BTreeSet<(TreeId, OpenId)>,
+}
+
+impl OpenFile {
+    /// What its names take.
+    fn name_bytes(&self) -> usize {
+        self.file.name.as_ref().map_or(0, String::len) + self.file.stream.as_ref().map_or(0, String::len)
+    }
 }
 
 /// The persistent part of a file id ([MS-SMB2] 2.2.14.1).
@@ -174,13 +185,14 @@ impl Shared {
                 self.set_up.remove(&key.1);
             }
         }
+        self.trees -= session.trees.len();
         session.opens.iter().for_each(|(file_id, open)| self.unlist(key.0, file_id, open));
         session.opens.into_values().collect()
     }
 
     /// Whether there is no room for a further open.
     pub(super) fn is_full(&self) -> bool {
-        self.opens.len() >= self.limits.opens
+        self.opens.len() >= self.limits.opens || self.name_bytes >= self.limits.name_bytes
     }
 
     /// Keeps an open under its file id; the one that had it before comes back, as does one that there is no more room for.
@@ -189,6 +201,7 @@ impl Shared {
             return Some(open);
         }
         let (id, tree) = (open.id, open.tree);
+        self.name_bytes += open.name_bytes();
         let before = self.session(key).opens.insert(file_id, open);
         if let Some(before) = &before {
             self.unlist(key.0, &file_id, before);
@@ -205,6 +218,7 @@ impl Shared {
         if let Some(tree) = open.tree {
             self.of_trees.remove(&(tree, id));
         }
+        self.name_bytes -= open.name_bytes();
         let place = (server, persistent(file_id));
         if self.durable.get(&place) == Some(&id) {
             self.durable.remove(&place);
@@ -228,6 +242,48 @@ impl Shared {
     pub(super) fn take_of_tree(&mut self, key: SessionKey, tree: TreeId) -> Vec<OpenFile> {
         let gone: Vec<OpenId> = self.of_trees.range((tree, OpenId(0))..=(tree, OpenId(u64::MAX))).map(|(_, id)| *id).collect();
         gone.iter().filter_map(|id| self.take_by_id(key, *id)).collect()
+    }
+
+    /// That an open has a new name.
+    pub(super) fn rename(&mut self, key: SessionKey, id: OpenId, name: &str) {
+        let Some(open) = self.open_by_id(key, id) else { return };
+        let before = open.name_bytes();
+        open.file.name = Some(name.to_owned());
+        let after = open.name_bytes();
+        self.name_bytes = self.name_bytes - before + after;
+    }
+
+    /// Keeps a tree connect under its id, if there is room; for more than a session may have another of its goes.
+    pub(super) fn keep_tree(&mut self, key: SessionKey, wire: u32, tree: Tree) {
+        let (most, most_in_all) = (self.limits.trees, self.limits.trees_in_all);
+        let is_full = self.trees >= most_in_all;
+        let trees = &mut self.session(key).trees;
+        let before = trees.len();
+        if (trees.len() >= most || is_full)
+            && !trees.contains_key(&wire)
+            && let Some(any) = trees.keys().next().copied()
+        {
+            trees.remove(&any);
+        }
+        if !is_full || trees.len() < before || trees.contains_key(&wire) {
+            trees.insert(wire, tree);
+        }
+        let after = trees.len();
+        self.trees = self.trees + after - before;
+    }
+
+    /// Tree connects that are kept.
+    #[cfg(test)]
+    pub(super) fn trees_kept(&self) -> usize {
+        assert_eq!(self.trees, self.sessions.values().map(|s| s.trees.len()).sum::<usize>());
+        self.trees
+    }
+
+    /// Takes out a tree connect.
+    pub(super) fn take_tree(&mut self, key: SessionKey, wire: u32) -> Option<Tree> {
+        let tree = self.sessions.get_mut(&key)?.trees.remove(&wire)?;
+        self.trees -= 1;
+        Some(tree)
     }
 
     /// The open of a file id.

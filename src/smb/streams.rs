@@ -45,16 +45,23 @@ impl Versions {
     fn is_settled(&self) -> bool {
         self.one.is_some() || self.two.has_session()
     }
+
+    /// Bytes that are kept.
+    fn held_bytes(&self) -> usize {
+        self.two.held_bytes() + self.one.as_ref().map_or(0, |one| one.held_bytes())
+    }
 }
 
 /// All SMB of an analysis.
 pub struct Smb {
     connections: HashMap<ConnectionId, Connection>,
     shared: Shared,
-    /// Bytes that all framers keep.
+    /// Bytes that all framers keep, and all readers of connections.
     held: usize,
     /// Connections of which no session was seen yet.
     unsettled: usize,
+    /// Bytes that readers of connections keep.
+    kept: usize,
 }
 
 fn side(way: Way) -> usize {
@@ -91,6 +98,16 @@ impl Reading<'_> {
     fn lost_messages(&mut self, at: PacketRef) {
         if self.carrier.way == Way::ToServer {
             self.two(at, Smb2::requests_lost);
+        }
+    }
+
+    /// There is no room for what the connection keeps.
+    fn give_up(&mut self, at: PacketRef) {
+        let bytes = self.versions.held_bytes() as u64;
+        self.out.smb(&self.context(at), &What::Odd { name: "limit_state_bytes", bytes });
+        self.two(at, |two, tools| two.give_up(tools));
+        if let Some(mut one) = self.versions.one.take() {
+            one.end(self.carrier.connection, at, &mut self.shared.ids, self.out);
         }
     }
 
@@ -190,7 +207,7 @@ impl Sink for Reading<'_> {
 impl Smb {
     /// None yet.
     pub fn new(limits: Limits) -> Smb {
-        Smb { connections: HashMap::new(), shared: Shared::new(limits), held: 0, unsettled: 0 }
+        Smb { connections: HashMap::new(), shared: Shared::new(limits), held: 0, kept: 0, unsettled: 0 }
     }
 
     /// Whether the first bytes of a direction are SMB's: its first message, or, where the start was not captured, one of the bytes'.
@@ -265,11 +282,16 @@ impl Smb {
         let mut reading = Reading { versions: &mut entry.versions, shared, out, carrier, one };
         let framer = &mut entry.framers[side(way)];
         self.held -= framer.held_bytes();
+        self.kept -= reading.versions.held_bytes();
         what(framer, &mut reading);
         if self.held.saturating_add(framer.held_bytes()) > reading.shared.limits.held_bytes {
             framer.give_up(&mut reading);
         }
         self.held += framer.held_bytes();
+        if self.kept.saturating_add(reading.versions.held_bytes()) > reading.shared.limits.state_bytes {
+            reading.give_up(framer.at());
+        }
+        self.kept += reading.versions.held_bytes();
         self.unsettled -= usize::from(!was_settled && entry.versions.is_settled());
     }
 
@@ -286,11 +308,17 @@ impl Smb {
         self.unsettled > 0
     }
 
+    /// Bytes that are kept of messages and connections: not more than the limits `held_bytes` and `state_bytes` together.
+    pub fn held_bytes(&self) -> usize {
+        self.held + self.kept
+    }
+
     /// A connection is over.
     pub fn end(&mut self, connection: ConnectionId, at: PacketRef, out: &mut dyn Listener) {
         let Some(mut entry) = self.connections.remove(&connection) else { return };
         self.unsettled -= usize::from(!entry.versions.is_settled());
         let footing_bytes = self.shared.limits.footing_bytes;
+        self.kept -= entry.versions.held_bytes();
         for way in [Way::ToServer, Way::ToClient] {
             let one = &mut entry.one[side(way)];
             let carrier = Carrier { connection, way };

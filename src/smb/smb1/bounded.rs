@@ -55,6 +55,12 @@ impl<K: Hash + Eq + Copy, V> Bounded<K, V> {
         self.by_age.values().next().copied()
     }
 
+    /// Bytes that the entries take, with what they lie in.
+    pub(super) fn held_bytes(&self) -> usize {
+        let each = size_of::<(K, Entry<V>)>() + size_of::<(u64, K)>() + 16;
+        self.weight.saturating_add(self.entries.len() * each)
+    }
+
     /// Takes an entry out.
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;

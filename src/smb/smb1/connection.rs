@@ -146,6 +146,11 @@ impl Smb1 {
         self.state = State::new();
     }
 
+    /// Bytes that are kept.
+    pub(in crate::smb) fn held_bytes(&self) -> usize {
+        self.state.pending.held_bytes() + self.state.opens.held_bytes()
+    }
+
     /// Reads a message, or the head of one. Returns content that was not told yet.
     fn read(
         &mut self,

@@ -9,6 +9,7 @@ use crate::flow::{PacketRef, Way};
 use crate::smb::event::{OpenId, What};
 use crate::smb::reader::{Message, Shape};
 use crate::smb::shared::Server;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// A connection.
@@ -218,6 +219,19 @@ impl Smb2 {
     pub(in crate::smb) fn gap(&mut self, tools: &mut Tools<'_>) {
         if let Some(streamed) = self.streaming[side(tools.way)].take() {
             streamed.finish(tools);
+        }
+    }
+
+    /// Bytes that are kept.
+    pub(in crate::smb) fn held_bytes(&self) -> usize {
+        self.state.held_bytes()
+    }
+
+    /// There is no room for what is kept: what waits gets no answer.
+    pub(in crate::smb) fn give_up(&mut self, tools: &mut Tools<'_>) {
+        self.state.preauth_of = HashMap::new();
+        for pending in self.state.waiting.drain() {
+            unanswered(&pending, tools);
         }
     }
 

@@ -105,9 +105,7 @@ pub(super) fn set_response(part: &Part<'_>, tree: Option<TreeId>, asked: Option<
     match set {
         Set::EndOfFile(size) => tools.tell(part.session, tree, &What::Size { open, size, from: SizeFrom::SetEndOfFile }),
         Set::Rename(to) => {
-            if let Some(file) = tools.shared.open_by_id(part.session, open) {
-                file.file.name = Some(to.clone());
-            }
+            tools.shared.rename(part.session, open, &to);
             tools.tell(part.session, tree, &What::Renamed { open, to });
         }
         Set::Delete(delete) => {

@@ -115,6 +115,20 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize {
+        let apart = match &self.asked {
+            Asked::SessionSetup { token, .. } => token.capacity(),
+            Asked::TreeConnect { path } => path.capacity(),
+            Asked::Create(asked) => size_of::<AskedCreate>() + asked.path.capacity(),
+            Asked::Ioctl { input: IoctlInput::Copy { ranges, .. }, .. } => ranges.capacity() * size_of::<(u64, u64)>(),
+            Asked::SetInfo { set: Set::Rename(to), .. } => to.capacity(),
+            _ => 0,
+        };
+        // Besides itself its places by open and in the order.
+        apart + size_of::<(u64, u64, Pending)>() + 64
+    }
+
     /// The open that it creates or writes to.
     fn open(&self) -> Option<OpenId> {
         match &self.asked {
@@ -134,6 +148,8 @@ pub(super) struct Waiting {
     /// Message ids of the CREATEs and WRITEs, by open and place.
     of_open: BTreeMap<(OpenId, u64), u64>,
     next: u64,
+    /// Bytes that they take.
+    bytes: usize,
 }
 
 /// Places that may be left in the order, besides one for each that waits: it is not gone through at each answer.
@@ -147,6 +163,7 @@ impl Waiting {
         if let Some(open) = pending.open() {
             self.of_open.insert((open, self.next), message_id);
         }
+        self.bytes += pending.bytes();
         self.all.insert(message_id, (self.next, pending));
         self.order.push_back((self.next, message_id));
         while self.all.len() > most {
@@ -197,17 +214,22 @@ impl Waiting {
     /// Takes out the request of an answer.
     pub(super) fn take(&mut self, message_id: u64) -> Option<Pending> {
         let (place, pending) = self.all.remove(&message_id)?;
+        self.bytes -= pending.bytes();
         if let Some(open) = pending.open() {
             self.of_open.remove(&(open, place));
         }
         Some(pending)
     }
 
+    /// Bytes that are kept.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// All that wait, in the order they came.
     pub(super) fn drain(&mut self) -> Vec<Pending> {
-        self.order.clear();
-        self.of_open.clear();
-        let mut all: Vec<(u64, Pending)> = self.all.drain().map(|(_, p)| p).collect();
+        let Waiting { all, .. } = std::mem::take(self);
+        let mut all: Vec<(u64, Pending)> = all.into_values().collect();
         all.sort_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, p)| p).collect()
     }

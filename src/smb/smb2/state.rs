@@ -122,6 +122,11 @@ impl State {
         }
     }
 
+    /// Bytes that are kept.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.waiting.held_bytes() + self.preauth_of.len() * size_of::<(u64, Preauth)>()
+    }
+
     /// The sessions that it carried, as on the wire.
     pub(super) fn sessions(&self) -> &[u64] {
         &self.sessions

@@ -7,6 +7,9 @@ use crate::smb::bytes::{part as bytes_at, u8_at, u16_at, utf16};
 use crate::smb::event::{TreeId, TreeKind, What};
 use crate::smb::shared::{SessionKey, Tree};
 
+/// Bytes of an answer after the header.
+const ANSWER_LEN: usize = 16;
+
 /// A request. The path stands where the offset says, also with the extension of 3.1.1, whose offsets count from the header as well.
 pub(super) fn request(bytes: &[u8]) -> Asked {
     let body = &bytes[HEADER_LEN..];
@@ -24,6 +27,10 @@ pub(super) fn connected(part: &Part<'_>, asked: Option<Asked>, tools: &mut Tools
         Some(Asked::TreeConnect { path }) => path,
         _ => String::new(),
     };
+    // One that is cut short does not say what it gives.
+    if part.bytes.len() < HEADER_LEN + ANSWER_LEN {
+        return;
+    }
     let kind = match u8_at(part.bytes, HEADER_LEN + 2) {
         Some(1) => TreeKind::Disk,
         Some(2) => TreeKind::Pipe,
@@ -31,19 +38,8 @@ pub(super) fn connected(part: &Part<'_>, asked: Option<Asked>, tools: &mut Tools
         _ => TreeKind::Unknown,
     };
     let id = tools.shared.ids.tree();
-    add(part.session, part.header.tree_id, Tree { id, kind }, tools);
+    tools.shared.keep_tree(part.session, part.header.tree_id, Tree { id, kind });
     tools.tell(part.session, Some(id), &What::TreeConnected { path, kind, service: None, file_system: None });
-}
-
-fn add(session: SessionKey, wire: u32, tree: Tree, tools: &mut Tools<'_>) {
-    let most = tools.shared.limits.trees;
-    let trees = &mut tools.shared.session(session).trees;
-    if trees.len() >= most
-        && let Some(any) = trees.keys().next().copied()
-    {
-        trees.remove(&any);
-    }
-    trees.insert(wire, tree);
 }
 
 /// The tree of an id; one that was connected before the capture began gets its number here.
@@ -52,7 +48,7 @@ fn of(session: SessionKey, wire: u32, tools: &mut Tools<'_>) -> Option<TreeId> {
         return Some(tree.id);
     }
     let id = tools.shared.ids.tree();
-    add(session, wire, Tree { id, kind: TreeKind::Unknown }, tools);
+    tools.shared.keep_tree(session, wire, Tree { id, kind: TreeKind::Unknown });
     Some(id)
 }
 
@@ -78,7 +74,7 @@ pub(super) fn disconnected(part: &Part<'_>, tools: &mut Tools<'_>) {
     if !part.header.is_success() || part.session.1 == 0 {
         return;
     }
-    let Some(tree) = tools.shared.known(part.session).and_then(|s| s.trees.remove(&part.header.tree_id)) else { return };
+    let Some(tree) = tools.shared.take_tree(part.session, part.header.tree_id) else { return };
     let mut gone = tools.shared.take_of_tree(part.session, tree.id);
     gone.sort_unstable_by_key(|o| o.id);
     for open in gone {
