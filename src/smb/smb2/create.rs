@@ -20,7 +20,9 @@ const CONTEXTS_MAX: usize = 64;
 pub(super) fn request(bytes: &[u8], last: &mut Option<OpenId>, tools: &mut Tools<'_>) -> Asked {
     let body = &bytes[HEADER_LEN..];
     let (Some(name_at), Some(name_len)) = (u16_at(body, 44), u16_at(body, 46)) else { return Asked::Other };
-    let path = bytes_at(bytes, usize::from(name_at), usize::from(name_len)).map(utf16).unwrap_or_default();
+    // A name that does not lie in the message is not known: the share's root has one of no bytes.
+    let name = if name_len == 0 { Some(&[][..]) } else { bytes_at(bytes, usize::from(name_at), usize::from(name_len)) };
+    let Some(path) = name.map(utf16) else { return Asked::Other };
     let word = |at| u32_at(body, at).unwrap_or_default();
     let open = tools.shared.ids.open();
     *last = Some(open);

@@ -17,6 +17,8 @@ mod sealed;
 mod session;
 mod state;
 mod streamed;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 

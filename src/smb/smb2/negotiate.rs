@@ -41,12 +41,11 @@ pub(super) fn response(smb: &mut State, part: &Part<'_>, tools: &mut Tools<'_>) 
         return;
     }
     let Some(revision) = u16_at(body, 4) else { return };
-    let guid = body.get(8..).and_then(|b| b.first_chunk::<16>()).copied();
-    if let Some(guid) = guid {
-        smb.server = tools.shared.server_named(smb.address, guid);
-    }
+    // One that is cut short says nothing.
+    let Some(guid) = body.get(8..).and_then(|b| b.first_chunk::<16>()).copied() else { return };
+    smb.server = tools.shared.server_named(smb.address, guid);
     if let Some(name) = name(revision) {
-        tools.tell((smb.server, 0), None, &What::Negotiated { dialect: name, server_guid: guid });
+        tools.tell((smb.server, 0), None, &What::Negotiated { dialect: name, server_guid: Some(guid) });
     }
     if revision == WILDCARD {
         return;

@@ -47,6 +47,7 @@ fn data_of(part: &Part<'_>) -> Option<(u64, u64)> {
 pub(super) fn begin(smb: &mut State, part: &Part<'_>, total: u64, tools: &mut Tools<'_>) -> Option<Streamed> {
     let (data_at, data_len) = data_of(part)?;
     // What would lie beyond the message is not there.
+    let is_whole = data_len <= total.saturating_sub(data_at);
     let data_len = data_len.min(total.saturating_sub(data_at));
     let pending = smb.waiting.take(part.header.message_id);
     let asked_at = pending.as_ref().map(|p| p.at.time).unwrap_or_default();
@@ -66,6 +67,7 @@ pub(super) fn begin(smb: &mut State, part: &Part<'_>, total: u64, tools: &mut To
                 data_len,
                 asked: Some(length),
                 status,
+                is_whole,
             })
         }
         _ => {

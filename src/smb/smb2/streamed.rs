@@ -21,6 +21,8 @@ pub(super) struct Streamed {
     /// Of a READ: how many were asked for, and the answer's status.
     pub asked: Option<u64>,
     pub status: u32,
+    /// The message is as long as it says. The data of one that is not are no short read, which would tell where the file ends.
+    pub is_whole: bool,
 }
 
 impl Streamed {
@@ -56,7 +58,7 @@ impl Streamed {
     pub(super) fn finish(self, tools: &mut Tools<'_>) {
         if self.is_pipe {
             tools.tell(self.session, self.tree, &What::Pipe { open: self.open, way: self.way(), bytes: &[] });
-        } else if self.action == Action::Read {
+        } else if self.action == Action::Read && self.is_whole {
             let (open, operation, offset) = (self.open, self.operation, self.offset);
             let done = What::ReadDone { open, operation, offset, asked: self.asked, given: self.data_len, status: self.status };
             tools.tell(self.session, self.tree, &done);

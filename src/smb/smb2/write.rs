@@ -11,6 +11,8 @@ use crate::smb::reader::Message;
 
 /// Bytes of a request between header and data.
 pub(super) const FIXED_LEN: usize = 48;
+/// An offset that stands for the end of the file at the time of the write (3.3.5.13).
+const END_OF_FILE: u64 = u64::MAX;
 
 /// The head of a request, which waits for its answer from here on.
 pub(super) fn begin(
@@ -47,6 +49,12 @@ fn head(
     if u32_at(body, 32)? != 0 {
         return Some(Err(Asked::Remote));
     }
+    if offset == END_OF_FILE && !is_pipe {
+        // Where that is, no message says: another client may have written meanwhile. What this one wrote is not known any more.
+        tools.tell(part.session, tree, &What::Odd { name: "unplaced_write", bytes: length });
+        tools.tell(part.session, tree, &What::RequestsLost);
+        return Some(Err(Asked::Other));
+    }
     Some(Ok(Streamed {
         open,
         operation: tools.shared.ids.operation(),
@@ -59,6 +67,7 @@ fn head(
         data_len: length.min(total.saturating_sub(data_at)),
         asked: None,
         status: 0,
+        is_whole: true,
     }))
 }
 
@@ -79,7 +88,8 @@ pub(super) fn whole(
 /// An answer: how many bytes the server took.
 pub(super) fn response(part: &Part<'_>, tree: Option<TreeId>, asked: Option<Asked>, tools: &mut Tools<'_>) {
     let Some(Asked::Write { open, operation, offset, sent, is_pipe: false }) = asked else { return };
-    let count = u32_at(part.bytes, HEADER_LEN + 4).map_or(0, u64::from);
-    let written = Some(if part.header.is_success() { count.min(sent) } else { 0 });
+    // An answer that is cut short does not say how many.
+    let count = u32_at(part.bytes, HEADER_LEN + 4).map(|count| u64::from(count).min(sent));
+    let written = if part.header.is_success() { count } else { Some(0) };
     tools.tell(part.session, tree, &What::WriteDone { open, operation, offset, sent, written });
 }
