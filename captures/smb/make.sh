@@ -42,7 +42,7 @@ if [[ ${1:-} != --derived ]]; then
     trap 'rm -rf "$work"' EXIT
     module lznt1 2>/dev/null || /usr/bin/python3 -m pip install -q --target "$work" --no-deps lznt1==0.2
     export PYTHONPATH=$work
-    for script in seed-story malicious-twin dialects samba-rpc multichannel two-users over-4mib compressed; do
+    for script in seed-story malicious-twin dialects samba-rpc multichannel two-users over-4mib compressed wrapped; do
         echo "captures: $script" >&2
         /usr/bin/python3 "$here/$script.py"
     done

@@ -19,7 +19,7 @@ pub(super) struct KeyRing {
 
 impl KeyRing {
     /// The keys of a session of SMB2 with this id on the wire.
-    pub(super) fn of_smb(&self, wire: u64, session: Option<&Session>) -> Option<SessionKeys> {
+    pub(super) fn of_smb(&self, wire: u64, session: Option<&mut Session>) -> Option<SessionKeys> {
         if let Some(given) = self.secrets.session(wire) {
             if let (Some(to_server), Some(to_client)) = (&given.to_server, &given.to_client) {
                 return Some(SessionKeys::Directions { to_server: to_server.clone(), to_client: to_client.clone() });
@@ -28,12 +28,15 @@ impl KeyRing {
                 return Some(SessionKeys::Session(key.clone()));
             }
         }
-        let logon = &session?.logon;
+        let logon = &mut session?.logon;
         if let Some(facts) = &logon.ntlm {
             return Some(SessionKeys::Session(self.of_ntlm(facts)?.0.to_vec()));
         }
         let kerberos = logon.kerberos.as_ref()?;
-        Some(SessionKeys::Session(self.of_kerberos(&kerberos.ap_req, kerberos.ap_rep.as_deref())?.key))
+        let opened = self.of_kerberos(&kerberos.ap_req, kerberos.ap_rep.as_deref())?;
+        // The ticket also says whose it is, which the AP-REQ does not.
+        logon.set_holder(&opened.realm, &opened.client);
+        Some(SessionKeys::Session(opened.key))
     }
 
     /// The exported session key of an NTLM logon, and its flags.

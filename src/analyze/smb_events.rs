@@ -572,6 +572,6 @@ impl Listener for Findings<'_> {
 
     fn session_key(&mut self, context: &Context, session: u64) -> Option<SessionKeys> {
         let known = context.session.map(|id| self.sessions.session(id));
-        self.keys.of_smb(session, known.as_deref())
+        self.keys.of_smb(session, known)
     }
 }

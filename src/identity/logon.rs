@@ -121,6 +121,11 @@ impl Logon {
         }
     }
 
+    /// Whose ticket it was, from the opened ticket.
+    pub fn set_holder(&mut self, realm: &str, client: &str) {
+        self.account = Some(Account::new(How::Kerberos, realm, client, ""));
+    }
+
     /// The account: of Kerberos without a known holder the user is `None` and the realm is the ticket's.
     pub fn account(&self) -> Option<Account> {
         let mut account = self.account.clone()?;
