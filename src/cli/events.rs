@@ -1,12 +1,12 @@
 //! `taploop events`.
 
+use super::hash::HashArgs;
 use super::output::{Failure, NOT_WHOLE, print_table, say};
 use super::packets::{PacketsArgs, failure};
 use crate::analyze::{Analysis, Options, Told};
 use crate::events::event_types::EventType;
 use crate::events::{Event, EventTypes};
 use crate::objects::collector::ObjectOptions;
-use crate::objects::hashing::Hashes;
 use crate::objects::limits::Limits;
 use crate::time::Window;
 use std::io::{self, BufWriter, Write};
@@ -22,6 +22,8 @@ pub(super) struct Args {
     /// Only these types, separated by commas: conn, smb_mapping, smb_files, files, ntlm, kerberos, dce_rpc, dns, dhcp, dir_list, pipe_stream, scheduled_task, service, server_copy, smb_sealed, weird
     #[arg(long = "type", value_name = "TYPES", value_parser = EventTypes::parse, help_heading = "Output")]
     types: Option<EventTypes>,
+    #[command(flatten)]
+    hash: HashArgs,
     /// JSON on standard output, one event a line
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -32,6 +34,10 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let types = args.types.unwrap_or_default();
+    if args.hash.is_any() && !types.contains(EventType::Files) {
+        return Err(Failure::request("--hash is of the type files, which --type leaves out"));
+    }
     let secrets = args.packets.secrets()?;
     let input = args.packets.open()?;
     let window = input.window();
@@ -49,14 +55,13 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             rows.push(row(&event));
         }
     };
-    let types = args.types.unwrap_or_default();
     // Files are put together to be hashed, and kept nowhere.
     let scratch = types.contains(EventType::Files).then(|| tempfile::Builder::new().prefix("taploop-").tempdir()).transpose();
     let scratch = scratch.map_err(|e| Failure::failed(format!("a folder for contents cannot be made: {e}")))?;
     let objects = scratch.as_ref().map(|folder| ObjectOptions {
         folder: folder.path().to_path_buf(),
         limits: Limits::default(),
-        hashes: Hashes::default(),
+        hashes: args.hash.hashes(),
         provenance: false,
         keep_contents: false,
         window,

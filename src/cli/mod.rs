@@ -3,6 +3,7 @@
 mod cut;
 mod events;
 mod flows;
+mod hash;
 mod import;
 mod objects;
 mod output;

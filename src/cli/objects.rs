@@ -1,5 +1,6 @@
 //! `taploop objects`.
 
+use super::hash::HashArgs;
 use super::output::{Failure, NOT_WHOLE, chain, counted, print_line, print_table, say};
 use super::packets::{Input, PacketsArgs, failure};
 use super::target::{Target, is_same_file, lies_in};
@@ -9,7 +10,6 @@ use crate::analyze::{Analysis, Found, Options, Told};
 use crate::objects::collector::ObjectOptions;
 use crate::objects::error::StoreError;
 use crate::objects::export::Export;
-use crate::objects::hashing::Hashes;
 use crate::objects::limits::Limits;
 use crate::objects::object::{Object, name};
 use crate::objects::transfer::{Transfer, amount};
@@ -41,21 +41,14 @@ pub(super) struct Args {
     /// Where the packets that carried these objects go, with the set-up of their sessions, as pcapng
     #[arg(long, value_name = "OUT.pcapng", help_heading = "Output")]
     packets: Option<PathBuf>,
-    /// Further hashes of the contents, separated by commas
-    #[arg(long, value_name = "md5,sha1", value_delimiter = ',', help_heading = "Output")]
-    hash: Vec<HashName>,
+    #[command(flatten)]
+    hash: HashArgs,
     /// Beside each content, which packet carried which bytes: NAME.packets.jsonl (with --export-dir)
     #[arg(long, requires = "export_dir", help_heading = "Output")]
     provenance: bool,
     /// JSON on standard output, one object a line
     #[arg(long, help_heading = "Output")]
     json: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum HashName {
-    Md5,
-    Sha1,
 }
 
 /// Runs the command.
@@ -76,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         objects: Some(ObjectOptions {
             folder: scratch.path().to_path_buf(),
             limits: Limits::default(),
-            hashes: Hashes { md5: args.hash.contains(&HashName::Md5), sha1: args.hash.contains(&HashName::Sha1) },
+            hashes: args.hash.hashes(),
             provenance: args.provenance,
             keep_contents: export.is_some(),
             window,

@@ -1,7 +1,10 @@
 //! What people are told: tables of whatever captures hold, and what was odd or stayed closed on the way.
 
-use crate::analysis::{ask, ask_with, none_wrong, own_folder, text};
-use crate::support::corpus;
+use crate::analysis::{ask, ask_with, none_wrong, own_folder, sha256, text};
+use crate::support::{WRONG_REQUEST, corpus};
+use serde_json::Value;
+use sha1::Digest;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 fn captures(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -81,4 +84,30 @@ fn what_cannot_be_placed_is_told() {
     let names: Vec<&str> = said.log("weird").map(|e| text(e, "name")).collect();
     assert!(names.contains(&"unplaced_read"), "{names:?}\n{}", said.stderr);
     assert!(said.stderr.contains("unplaced_read"), "{}", said.stderr);
+}
+
+/// MD5 and SHA-1 of contents that `objects` wrote, reckoned here.
+#[test]
+fn files_have_the_hashes_that_are_asked_for() {
+    let capture = own_folder().join("smb2-10.pcap");
+    let folder = tempfile::tempdir().unwrap();
+    ask_with("objects", &capture, &["--export-dir".as_ref(), folder.path().as_os_str()]);
+    let mut contents = std::collections::BTreeMap::new();
+    for file in std::fs::read_dir(folder.path()).unwrap().flatten().filter(|f| f.path().is_file()) {
+        let bytes = std::fs::read(file.path()).unwrap();
+        contents.insert(sha256(&bytes), (hex::encode(md5::Md5::digest(&bytes)), hex::encode(sha1::Sha1::digest(&bytes))));
+    }
+    let flags: [&OsStr; 5] = ["--json", "--type", "files", "--hash", "md5,sha1"].map(AsRef::as_ref);
+    let out = ask_with("events", &capture, &flags);
+    let lines: Vec<Value> =
+        out.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
+    let whole: Vec<&Value> = lines.iter().filter(|e| e["sha256"].is_string() && e["seen_bytes"] != 0).collect();
+    assert!(whole.len() > 3, "{lines:?}");
+    for e in whole {
+        let (md5, sha1) = &contents[text(e, "sha256")];
+        assert_eq!((text(e, "md5"), text(e, "sha1")), (&md5[..], &sha1[..]), "{e}");
+    }
+    assert!(ask("events", &capture, None).log("files").all(|e| e["md5"].is_null() && e["sha1"].is_null()));
+    let refused = ask_with("events", &capture, &["--type", "conn", "--hash", "md5"].map(AsRef::as_ref));
+    assert!(refused.status == WRONG_REQUEST && refused.stderr.contains("--hash"), "{}", refused.stderr);
 }
