@@ -25,6 +25,7 @@ mod full_disk;
 mod hostile;
 mod live;
 mod objects_corpus;
+mod objects_names;
 mod objects_own;
 mod objects_packets;
 mod objects_ring;
