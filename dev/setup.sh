@@ -37,6 +37,7 @@ for part in "$@"; do
         need samba program smbd -- "a real server, out of whose traffic tests take files"
         need samba-common-bin program smbpasswd -- "gives it accounts"
         need smbclient program smbclient -- "its client"
+        need python3-impacket /usr/bin/python3 -c "import impacket" -- "another client"
         ;;
     check)
         need python3 program python3 -- "checks that the captures are what their scripts make"

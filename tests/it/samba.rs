@@ -1,9 +1,9 @@
-//! Files out of SMB as real programs speak it: Samba's smbd and smbclient, recorded by tcpdump. Every file that was written or read comes out
+//! Files out of SMB as real programs speak it: Samba's smbd and smbclient, and impacket's client, recorded by tcpdump. Every file that was written or read comes out
 //! of `taploop objects` once, with its bytes, direction, share, path and account, and nothing else does.
 
 use crate::make::{Random, ethernet};
 use crate::net::{HERE, Link, RECORDED, THERE, Tcpdump};
-use crate::smbd::{ADMIN, Account, BACKUP, DOMAIN, SHARE, Smbd};
+use crate::smbd::{ADMIN, Account, BACKUP, DOMAIN, SHARE, Smbd, has_impacket};
 use crate::support::{Data, NONE_MATCHED, NOT_WHOLE, Output, WHOLE, run_with, taploop};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,6 +23,8 @@ const END: &[u8] = b"this is the end of what is sent";
 struct Case {
     /// Begins the names of its files.
     name: &'static str,
+    /// The clients are impacket's, and smbclient otherwise.
+    impacket: bool,
     dialect: &'static str,
     flags: &'static [&'static str],
     port: u16,
@@ -109,10 +111,14 @@ fn record(link: &Link, smbd: &Smbd, folder: &Path, case: &Case, seed: u64) -> Op
     let flags = [case.flags, &["-p", &port]].concat();
     std::thread::scope(|s| {
         for w in &work {
-            let client = smbd.client(w.account, case.dialect, &flags, &w.script);
+            let client = if case.impacket {
+                smbd.impacket(w.account, case.dialect, &w.script)
+            } else {
+                smbd.client(w.account, case.dialect, &flags, &w.script)
+            };
             s.spawn(move || {
                 let out = run_with(client, &[]);
-                assert_eq!(out.status, 0, "smbclient: {}{}", String::from_utf8_lossy(&out.stdout), out.stderr);
+                assert_eq!(out.status, 0, "the client: {}{}", String::from_utf8_lossy(&out.stdout), out.stderr);
             });
         }
     });
@@ -272,7 +278,7 @@ fn plain_sessions(cases: &[Case]) {
 
 #[test]
 fn every_file_of_every_dialect_comes_out_whole() {
-    let case = |name, dialect| Case { name, dialect, flags: &[], port: 445, sizes: &SIZES };
+    let case = |name, dialect| Case { name, impacket: false, dialect, flags: &[], port: 445, sizes: &SIZES };
     plain_sessions(&[
         case("smb1", "NT1"),
         case("smb202", "SMB2_02"),
@@ -284,7 +290,14 @@ fn every_file_of_every_dialect_comes_out_whole() {
 
 #[test]
 fn every_file_of_signed_sessions_comes_out_whole() {
-    let case = |name, dialect| Case { name, dialect, flags: &["--client-protection=sign"], port: 445, sizes: &SHORT_SIZES };
+    let case = |name, dialect| Case {
+        name,
+        impacket: false,
+        dialect,
+        flags: &["--client-protection=sign"],
+        port: 445,
+        sizes: &SHORT_SIZES,
+    };
     plain_sessions(&[
         case("signed1", "NT1"),
         case("signed202", "SMB2_02"),
@@ -296,8 +309,23 @@ fn every_file_of_signed_sessions_comes_out_whole() {
 
 #[test]
 fn every_file_of_sessions_over_netbios_comes_out_whole() {
-    let case = |name, dialect| Case { name, dialect, flags: &[], port: 139, sizes: &SHORT_SIZES };
+    let case = |name, dialect| Case { name, impacket: false, dialect, flags: &[], port: 139, sizes: &SHORT_SIZES };
     plain_sessions(&[case("netbios1", "NT1"), case("netbios210", "SMB2_10")]);
+}
+
+/// Another client than Samba's own, which reads and writes in its own way (an empty file it does not read at all).
+#[test]
+fn every_file_of_impackets_client_comes_out_whole() {
+    if !has_impacket() {
+        return;
+    }
+    let case = |name, dialect| Case { name, impacket: true, dialect, flags: &[], port: 445, sizes: &SHORT_SIZES[1..] };
+    plain_sessions(&[
+        case("impacket202", "0x0202"),
+        case("impacket210", "0x0210"),
+        case("impacket300", "0x0300"),
+        case("impacket311", "0x0311"),
+    ]);
 }
 
 /// Key files: session keys, both keys of a session, passwords, and NT hashes, each of which is enough.
@@ -333,7 +361,7 @@ fn key_files(smbd: &Smbd, folder: &Path, name: &str) -> Vec<(String, PathBuf)> {
 
 #[test]
 fn every_file_of_encrypted_sessions_comes_out_whole_with_their_keys_and_none_without() {
-    let case = |name, dialect, flags, sizes| Case { name, dialect, flags, port: 445, sizes };
+    let case = |name, dialect, flags, sizes| Case { name, impacket: false, dialect, flags, port: 445, sizes };
     let cases = [
         case("ccm300", "SMB3_00", &["--client-protection=encrypt"][..], &SIZES[..]),
         case(

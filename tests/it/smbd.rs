@@ -2,7 +2,7 @@
 //! accounts, sockets and state in a folder of the test's own, and runs in a PID namespace of its own, so that nothing of it outlives the test.
 
 use crate::net::{HERE, Link, RECORDED};
-use crate::support::{Running, eventually, has_tool, run_with};
+use crate::support::{Running, eventually, has_tool, run_with, skip};
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,16 @@ pub(crate) struct SessionKeys {
     pub(crate) session: Vec<u8>,
     pub(crate) to_server: Vec<u8>,
     pub(crate) to_client: Vec<u8>,
+}
+
+/// Whether the system's Python has impacket; else a skip.
+pub(crate) fn has_impacket() -> bool {
+    let found = Command::new("/usr/bin/python3").args(["-c", "import impacket"]).stderr(Stdio::null()).status();
+    let found = found.is_ok_and(|status| status.success());
+    if !found {
+        skip("impacket is not installed");
+    }
+    found
 }
 
 /// A running server.
@@ -107,6 +117,14 @@ impl<'a> Smbd<'a> {
         c.arg("-U").arg(format!("{DOMAIN}\\{}%{}", account.user, account.password));
         c.args(["-m", dialect, "--option", &format!("client min protocol={dialect}")]).args(flags);
         c.args(["-c", script]).env("LC_ALL", "C.UTF-8").current_dir(&self.folder);
+        c
+    }
+
+    /// Another client, in a dialect by its number: impacket's.
+    pub(crate) fn impacket(&self, account: &Account, dialect: &str, script: &str) -> Command {
+        let mut c = self.link.command_there("/usr/bin/python3");
+        c.args(["-c", include_str!("impacket.py"), HERE, SHARE, DOMAIN, account.user, account.password, dialect, script]);
+        c.env("LC_ALL", "C.UTF-8").current_dir(&self.folder);
         c
     }
 
