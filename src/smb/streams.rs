@@ -292,7 +292,12 @@ impl Smb {
             reading.give_up(framer.at());
         }
         self.kept += reading.versions.held_bytes();
-        self.unsettled -= usize::from(!was_settled && entry.versions.is_settled());
+        match (was_settled, entry.versions.is_settled()) {
+            (false, true) => self.unsettled -= 1,
+            // Its state was given up.
+            (true, false) => self.unsettled += 1,
+            _ => {}
+        }
     }
 
     /// Requests of a connection were read that may have been others: copies of their bytes differ.
