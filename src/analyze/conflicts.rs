@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(conflicts.data(of(136, 236), &stream[200..]), [of(226, 236)]);
         // Another copy of what was handed on, a header between.
         let other = [9; 120];
-        let found = conflicts.of_files(connection, way, 1_090, &other);
+        let found = conflicts.of_files(connection, way, 1_090, &other[..110]);
         assert_eq!(found, [(of(90, 100), &other[..10])]);
         assert_eq!(
             conflicts.of_files(connection, way, 1_170, &other[..40]),

@@ -287,7 +287,7 @@ fn bytes_are_replaced_where_they_are_and_where_they_wait() {
     s.close(OPEN);
     let (all, _folder) = s.end();
     let stored = |t: &Transfer| std::fs::read(t.content.stored.as_ref().unwrap()).unwrap();
-    assert_eq!((stored(&all[0]).as_slice(), all[0].action), (b"xz".as_slice(), Action::Read));
+    assert_eq!((&stored(&all[0])[..2], all[0].action), (b"xz".as_slice(), Action::Read));
     assert_eq!(stored(&all[1]), b"daaabbaaaaccaa");
     assert_eq!((all[1].complete, missing(&all[1])), (false, vec![(10, 12, Why::Conflict)]));
     all.iter().for_each(|t| drop(bytes_of(t)));
