@@ -155,7 +155,7 @@ fn decoded(bytes: &[u8]) -> String {
     } else {
         String::from_utf8_lossy(bytes).into_owned()
     };
-    text.replace('\0', "\u{fffd}")
+    text.trim_end_matches('\0').replace('\0', "\u{fffd}")
 }
 
 #[cfg(test)]
