@@ -65,7 +65,7 @@ pub(super) fn used(smb: &mut State, part: &Part<'_>, tools: &mut Tools<'_>) {
     let is_ipc = path.rsplit('\\').next().is_some_and(|share| share.eq_ignore_ascii_case("IPC$"));
     let kind = if is_ipc { TreeKind::Pipe } else { TreeKind::Disk };
     let id = tools.shared.ids.tree();
-    add(session, wire, Tree { id, kind }, tools);
+    tools.shared.keep_tree(session, wire, Tree { id, kind });
     tools.tell(session, Some(id), &What::TreeConnected { path, kind, service: None, file_system: None });
 }
 

@@ -302,7 +302,7 @@ impl Talk {
         self.number += 1;
         let (shared, address) = (&mut self.shared, self.address);
         let server = shared.server_at(address);
-        let smb = self.smb.entry(self.connection).or_insert_with(|| Smb2::new(address, server));
+        let smb = self.smb.entry(self.connection).or_insert_with(|| Smb2::new(address, server, false));
         let (connection, at) = (ConnectionId(self.connection), packet(self.number));
         let mut tools = Tools { shared, out: &mut self.log, connection, way, at, encrypted: false, compressed: false };
         what(smb, &mut tools);
