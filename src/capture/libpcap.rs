@@ -158,6 +158,10 @@ impl Source for Libpcap {
                 if self.asked.elapsed() >= ASK_EVERY {
                     self.asked = Instant::now();
                     self.link = self.stands();
+                    if self.link == Link::Missing {
+                        // What it listens to may go on under another name.
+                        self.capture = None;
+                    }
                 }
                 return Ok(Polled {
                     link: self.link,

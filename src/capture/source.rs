@@ -26,6 +26,8 @@ pub struct Options {
 pub struct Fanout {
     /// What the groups of one process are counted from, one for each device.
     pub group: u16,
+    /// One of them tells what all have in common: what the interface dropped.
+    pub is_first: bool,
 }
 
 /// Why an interface cannot be listened to.
@@ -40,6 +42,15 @@ pub enum CaptureError {
     /// The filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// Packet sockets do not give its packets as they are.
+    #[error(
+        "{interface}: its packets need headers that only libpcap makes, which needs CAP_NET_RAW now and not --capture packet-socket: \
+         start the recorder again"
+    )]
+    Headers {
+        /// The interface.
+        interface: String,
+    },
     /// There is no such interface, and this way of capturing cannot wait for it.
     #[error("there is no interface {interface:?}, and libpcap cannot wait for one: create it first")]
     Missing {

@@ -243,7 +243,7 @@ fn tell(args: &Args, data: &DataDir, running: &mut [Running], stop: &AtomicBool)
         ));
     }
     let mut told: Option<Instant> = None;
-    while !stop.load(Ordering::Relaxed) && !running.iter().any(Running::has_ended) {
+    while !stop.load(Ordering::Relaxed) && !running.iter().all(Running::has_ended) {
         if told.is_none_or(|t| t.elapsed() >= TELL_EVERY) {
             told = Some(Instant::now());
             for (recorder, line) in running.iter_mut().zip(&lines) {
@@ -281,7 +281,7 @@ pub(super) fn line(interface: &str, state: &State) -> String {
     }
     text.push_str(&format!("; {} dropped", grouped(drops(state))));
     if let Some(trouble) = &state.trouble {
-        text.push_str(&format!("; NOT WRITTEN: {}", shown(trouble)));
+        text.push_str(&format!("; NOT RECORDED: {}", shown(trouble)));
     }
     text
 }

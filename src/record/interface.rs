@@ -1,7 +1,7 @@
 //! One interface's recorder: its sources, its ring, and what becomes of both.
 
 use super::desk::Desk;
-use super::status::{InterfaceStatus, State, write_state};
+use super::status::{InterfaceStatus, LinkState, State, write_state};
 use super::stream::Stream;
 use crate::capture::libpcap::Libpcap;
 use crate::capture::packet_socket::PacketSocket;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// The live segments of an interface are sealed early at so many flows, all that grow together: several are in memory at once, and a flood of
 /// one-packet flows must not make them large.
 const LIVE_FLOWS: usize = 150_000;
-/// How often a ring that could not be written is opened again.
+/// How often a ring that could not be written is opened again, and an interface that could not be listened to.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// So much ahead it is told when the streams end, that none is past it when it hears of it.
 const END_AHEAD_NS: u64 = 10_000_000;
@@ -73,7 +73,7 @@ pub enum RecordError {
 /// An interface that is listened to, and the ring that its packets go to.
 pub struct Recorder {
     options: InterfaceOptions,
-    sources: Vec<Box<dyn Source>>,
+    sources: Sources,
     status: Arc<InterfaceStatus>,
     trouble: Arc<Mutex<Option<String>>>,
     /// It goes on being watched while the ring cannot be written.
@@ -85,27 +85,16 @@ pub struct Recorder {
 impl Recorder {
     /// Opens the sockets, which needs the right to capture.
     pub fn open(options: InterfaceOptions) -> Result<Recorder, CaptureError> {
-        let libpcap = match options.backend {
-            Backend::Auto => !PacketSocket::suits(&options.capture.interface),
-            Backend::PacketSocket => false,
-            Backend::Libpcap => true,
-        };
-        let mut sources: Vec<Box<dyn Source>> = Vec::new();
-        if libpcap {
-            sources.push(Box::new(Libpcap::open(options.capture.clone())?));
-        } else {
-            let fanout = (options.streams > 1).then(|| Fanout { group: fanout_group() });
-            for _ in 0..options.streams.max(1) {
-                sources.push(Box::new(PacketSocket::open(Options { fanout, ..options.capture.clone() })?));
-            }
+        let (mut sources, libpcap) = open_sources(&options)?;
+        let status = Arc::<InterfaceStatus>::default();
+        for (i, source) in sources.iter_mut().enumerate() {
+            status.set_link(i as u16, source.look()?.into());
         }
-        let all_share = Timestamp::now();
-        sources.iter_mut().for_each(|source| source.begin(all_share));
         Ok(Recorder {
             needs_capture_right: libpcap || options.streams > 1,
             options,
             sources,
-            status: Arc::default(),
+            status,
             trouble: Arc::default(),
             clock: Arc::new(Clock::unproven()),
             started: Timestamp::now(),
@@ -140,54 +129,29 @@ impl Recorder {
         Ok(running)
     }
 
-    fn run(self, data: &DataDir, ring: RingWriter, stop: &AtomicBool) -> Result<(), RecordError> {
+    fn run(mut self, data: &DataDir, ring: RingWriter, stop: &AtomicBool) -> Result<(), RecordError> {
         let desk = Arc::new(Desk::default());
-        let mut threads: Vec<JoinHandle<Result<(), CaptureError>>> = Vec::new();
+        desk.open(ring.maker(), stream_options(&self.options, &ring));
         let mut open = Some(ring);
-        if let Some(ring) = &open {
-            desk.open(ring.maker(), stream_options(&self.options, ring));
-        }
-        // When they end, in nanoseconds since 1970: all at one moment, or the last stretch would lack what some no longer took.
-        let streams_end = Arc::new(AtomicU64::new(u64::MAX));
-        let sources = self.sources;
-        let sharers = sources.len() as u16;
-        for (i, source) in sources.into_iter().enumerate() {
-            let (desk, status, end) = (desk.clone(), self.status.clone(), streams_end.clone());
-            let stream = Stream { source, fanout: (i as u16, sharers), desk, status, end };
-            threads.push(thread::spawn(move || stream.run()));
-        }
-        let options = &self.options;
-        let tell = |text: Option<String>| *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
-        while !stop.load(Ordering::Relaxed) && !threads.iter().any(JoinHandle::is_finished) {
-            if open.is_some() {
-                if !desk.wait_for_failure(LOOK_EVERY) {
-                    continue;
-                }
-                if let Some(Err(e)) = open.take().map(RingWriter::finish) {
-                    tracing::warn!(interface = options.capture.interface, "{e}");
-                    tell(Some(e.to_string()));
-                }
-            }
-            match open_ring(data, options, &self.clock) {
-                Ok(ring) => {
-                    desk.open(ring.maker(), stream_options(options, &ring));
-                    open = Some(ring);
-                    tell(None);
-                }
-                Err(e) => {
-                    tell(Some(e.to_string()));
-                    let until = Instant::now() + AGAIN_AFTER;
-                    while Instant::now() < until && !stop.load(Ordering::Relaxed) {
-                        thread::sleep(LOOK_EVERY);
+        let mut sources = std::mem::take(&mut self.sources);
+        let ended = loop {
+            match self.listen(data, &mut open, &desk, sources, stop) {
+                Ok((_, None)) => break Ok(()),
+                Ok((failed, Some(e))) => {
+                    // The others go on meanwhile, and this one as soon as it can.
+                    tracing::warn!(interface = self.interface(), "{e}");
+                    self.tell(Some(e.to_string()));
+                    let Some(again) = self.listen_again(failed, stop) else { break Err(e.into()) };
+                    if open.is_some() {
+                        self.tell(None);
                     }
+                    sources = again;
                 }
+                Err(e) => break Err(e),
             }
-        }
-        streams_end.store(Timestamp::now().saturating_add(END_AHEAD_NS).as_nanos(), Ordering::Relaxed);
-        let mut ended = Ok(());
-        for thread in threads {
-            let result = thread.join().map_err(|_| RecordError::Panicked).and_then(|r| r.map_err(RecordError::from));
-            ended = ended.and(result);
+        };
+        if let Err(e) = &ended {
+            self.tell(Some(e.to_string()));
         }
         desk.close();
         drop(desk);
@@ -195,6 +159,125 @@ impl Recorder {
             Some(Err(e)) => ended.and(Err(e.into())),
             _ => ended,
         }
+    }
+
+    fn tell(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Records until it is to stop, or the interface cannot be listened to in this way any more; the sources, and why not.
+    fn listen(
+        &self,
+        data: &DataDir,
+        open: &mut Option<RingWriter>,
+        desk: &Arc<Desk>,
+        sources: Sources,
+        stop: &AtomicBool,
+    ) -> Result<(Sources, Option<CaptureError>), RecordError> {
+        let mut threads: Vec<JoinHandle<_>> = Vec::new();
+        // When they end, in nanoseconds since 1970: all at one moment, or the last stretch would lack what some no longer took.
+        let streams_end = Arc::new(AtomicU64::new(u64::MAX));
+        let sharers = sources.len() as u16;
+        for (i, source) in sources.into_iter().enumerate() {
+            let (desk, status, end) = (desk.clone(), self.status.clone(), streams_end.clone());
+            let stream = Stream { source, fanout: (i as u16, sharers), desk, status, end };
+            threads.push(thread::spawn(move || stream.run()));
+        }
+        while !stop.load(Ordering::Relaxed) && !threads.iter().any(JoinHandle::is_finished) {
+            self.keep_ring_open(data, open, desk, stop);
+        }
+        streams_end.store(Timestamp::now().saturating_add(END_AHEAD_NS).as_nanos(), Ordering::Relaxed);
+        let (mut sources, mut failed, mut panicked) = (Vec::new(), None, false);
+        for thread in threads {
+            match thread.join() {
+                Ok((source, ended)) => {
+                    sources.push(source);
+                    failed = failed.or(ended.err());
+                }
+                Err(_) => panicked = true,
+            }
+        }
+        if failed.is_some() {
+            // Nobody listens, and who comes next may be fewer.
+            (0..sharers).for_each(|i| self.status.set_link(i, if i == 0 { LinkState::Down } else { LinkState::Up }));
+        }
+        if panicked { Err(RecordError::Panicked) } else { Ok((sources, failed)) }
+    }
+
+    /// Opens the ring again where it could not be written; waits a little where it can.
+    fn keep_ring_open(&self, data: &DataDir, open: &mut Option<RingWriter>, desk: &Desk, stop: &AtomicBool) {
+        if open.is_some() {
+            if !desk.wait_for_failure(LOOK_EVERY) {
+                return;
+            }
+            if let Some(Err(e)) = open.take().map(RingWriter::finish) {
+                tracing::warn!(interface = self.interface(), "{e}");
+                self.tell(Some(e.to_string()));
+            }
+        }
+        match open_ring(data, &self.options, &self.clock) {
+            Ok(ring) => {
+                desk.open(ring.maker(), stream_options(&self.options, &ring));
+                *open = Some(ring);
+                self.tell(None);
+            }
+            Err(e) => {
+                self.tell(Some(e.to_string()));
+                pause(stop);
+            }
+        }
+    }
+
+    /// Listens in the way that now suits the interface; `None` once it is to stop.
+    fn listen_again(&self, mut failed: Sources, stop: &AtomicBool) -> Option<Sources> {
+        loop {
+            pause(stop);
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            if PacketSocket::is_allowed() {
+                // They would go on sharing the interface's packets.
+                failed.clear();
+                match open_sources(&self.options) {
+                    Ok((sources, _)) => return Some(sources),
+                    Err(e) => self.tell(Some(e.to_string())),
+                }
+            } else if !failed.is_empty() && failed.iter_mut().all(|source| source.look().is_ok()) {
+                // Without rights there are only those, and they may do again.
+                return Some(failed);
+            }
+        }
+    }
+}
+
+type Sources = Vec<Box<dyn Source>>;
+
+/// Opens the sockets; and whether libpcap does.
+fn open_sources(options: &InterfaceOptions) -> Result<(Sources, bool), CaptureError> {
+    let libpcap = match options.backend {
+        Backend::Auto => !PacketSocket::suits(&options.capture.interface),
+        Backend::PacketSocket => false,
+        Backend::Libpcap => true,
+    };
+    let mut sources: Sources = Vec::new();
+    if libpcap {
+        sources.push(Box::new(Libpcap::open(options.capture.clone())?));
+    } else {
+        for i in 0..options.streams.max(1) {
+            let fanout = (options.streams > 1).then(|| Fanout { group: fanout_group(), is_first: i == 0 });
+            sources.push(Box::new(PacketSocket::open(Options { fanout, ..options.capture.clone() })?));
+        }
+    }
+    let all_share = Timestamp::now();
+    sources.iter_mut().for_each(|source| source.begin(all_share));
+    Ok((sources, libpcap))
+}
+
+/// Waits before something is tried again.
+fn pause(stop: &AtomicBool) {
+    let until = Instant::now() + AGAIN_AFTER;
+    while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+        thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a recorder says of itself: counters that its threads keep, and the small file in the ring's folder that others read.
 
+use crate::capture::Link;
 use crate::ring::data::{DataDir, replace_quickly};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The file's name in the ring's folder.
 pub const STATE_FILE: &str = "recorder.json";
@@ -20,6 +21,16 @@ pub enum LinkState {
     Down,
     /// There is no such interface now.
     Missing,
+}
+
+impl From<Link> for LinkState {
+    fn from(link: Link) -> LinkState {
+        match link {
+            Link::Up => LinkState::Up,
+            Link::Down => LinkState::Down,
+            Link::Missing => LinkState::Missing,
+        }
+    }
 }
 
 /// What one recorder has done so far.
@@ -49,7 +60,7 @@ pub struct State {
     pub interface_drops: u64,
     /// Packets that were captured and could not be written.
     pub unrecorded_packets: u64,
-    /// Why the ring cannot be written now.
+    /// Why the ring cannot be written now, or the interface not be listened to.
     pub trouble: Option<String>,
 }
 
@@ -62,20 +73,48 @@ pub struct InterfaceStatus {
     pub(super) kernel_drops: AtomicU64,
     pub(super) interface_drops: AtomicU64,
     pub(super) unrecorded: AtomicU64,
-    link: AtomicU8,
+    /// Streams, by their number, whose interface is down, or missing.
+    down: AtomicU64,
+    missing: AtomicU64,
+    /// The time of the newest packet of all streams.
+    newest: AtomicU64,
 }
 
 impl InterfaceStatus {
-    pub(super) fn set_link(&self, link: LinkState) {
-        self.link.store(link as u8, Ordering::Relaxed);
+    /// How the interface stands as a stream sees it; there are at most 64.
+    pub(super) fn set_link(&self, stream: u16, link: LinkState) {
+        let bit = 1 << (stream % 64);
+        for (streams, is_it) in [(&self.down, link == LinkState::Down), (&self.missing, link == LinkState::Missing)] {
+            if is_it {
+                streams.fetch_or(bit, Ordering::Relaxed)
+            } else {
+                streams.fetch_and(!bit, Ordering::Relaxed)
+            };
+        }
     }
 
+    /// It is up once all streams listen.
     pub(super) fn link(&self) -> LinkState {
-        match self.link.load(Ordering::Relaxed) {
-            0 => LinkState::Up,
-            1 => LinkState::Down,
-            _ => LinkState::Missing,
+        if self.missing.load(Ordering::Relaxed) != 0 {
+            LinkState::Missing
+        } else if self.down.load(Ordering::Relaxed) != 0 {
+            LinkState::Down
+        } else {
+            LinkState::Up
         }
+    }
+
+    pub(super) fn saw(&self, newest: Timestamp) {
+        self.newest.fetch_max(newest.as_nanos(), Ordering::Relaxed);
+    }
+
+    pub(super) fn newest(&self) -> Timestamp {
+        Timestamp::from_nanos(self.newest.load(Ordering::Relaxed))
+    }
+
+    /// What was told by the old clock is no measure.
+    pub(super) fn clock_set(&self) {
+        self.newest.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn count(counter: &AtomicU64, n: u64) {

@@ -39,9 +39,16 @@ pub(super) struct Stream {
 struct Recording {
     desk: Arc<Desk>,
     status: Arc<InterfaceStatus>,
+    /// Which of those who share the interface this is.
+    number: u16,
     writer: Option<(LinkType, StreamWriter)>,
     /// Since when the interface has been listened to without a break.
     since: Option<Timestamp>,
+    /// When that ended the last time.
+    ended: Timestamp,
+    /// Up to when it is known that nothing is missing, and whether the last asking found nothing amiss.
+    sure: Timestamp,
+    is_sure: bool,
     end: Arc<AtomicU64>,
     newest: Timestamp,
     /// Up to where it was last said to be complete.
@@ -61,15 +68,19 @@ struct Recording {
 }
 
 impl Stream {
-    /// Records until the end.
-    pub(super) fn run(mut self) -> Result<(), CaptureError> {
+    /// Records until the end; the source, and why it ended earlier.
+    pub(super) fn run(mut self) -> (Box<dyn Source>, Result<(), CaptureError>) {
         let (now, running) = (Timestamp::now(), Instant::now());
         let mut clock = ClockWatch::start(now, running);
         let mut recording = Recording {
             desk: self.desk.clone(),
             status: self.status.clone(),
+            number: self.fanout.0,
             writer: None,
             since: None,
+            ended: Timestamp::ZERO,
+            sure: Timestamp::ZERO,
+            is_sure: false,
             end: self.end.clone(),
             newest: Timestamp::ZERO,
             complete_to: Timestamp::ZERO,
@@ -87,6 +98,9 @@ impl Stream {
         let ended = loop {
             recording.sit_down(self.source.link_type(), self.fanout);
             recording.earliest = Timestamp::now();
+            if recording.is_sure {
+                recording.sure = recording.earliest;
+            }
             let polled = match self.source.poll(wait, &mut |packet| recording.packet(packet)) {
                 Ok(polled) => polled,
                 Err(e) => break Err(e),
@@ -121,8 +135,11 @@ impl Stream {
                 wait = wait.min(Duration::from_millis(5));
             }
         };
+        if ended.is_err() {
+            recording.end_stretch(Timestamp::now());
+        }
         recording.end(*ended.as_ref().unwrap_or(&0));
-        ended.map(|_| ())
+        (self.source, ended.map(|_| ()))
     }
 }
 
@@ -202,6 +219,8 @@ impl Recording {
     fn clock_set(&mut self, before: Timestamp, after: Timestamp) {
         self.write(|w| w.clock_set(before, after));
         (self.newest, self.complete_to) = (Timestamp::ZERO, Timestamp::ZERO);
+        (self.sure, self.ended) = (Timestamp::ZERO, Timestamp::ZERO);
+        self.status.clock_set();
         self.since = self.since.map(|_| after);
         self.drops.2 = after;
     }
@@ -227,33 +246,36 @@ impl Recording {
 
     /// Ends a stretch of capture where the link went down, and begins one where it is up.
     fn link(&mut self, polled: &Polled, wall: Timestamp) {
-        let state = match polled.link {
-            Link::Up => LinkState::Up,
-            Link::Down => LinkState::Down,
-            Link::Missing => LinkState::Missing,
-        };
-        self.status.set_link(state);
+        let state = LinkState::from(polled.link);
+        self.status.set_link(self.number, state);
+        self.status.saw(self.newest);
+        self.is_sure = polled.complete_to.is_some();
+        if polled.interrupted || state != LinkState::Up && !polled.more {
+            self.end_stretch(wall);
+        }
+        if polled.interrupted {
+            // What still waits may be from before and from after.
+            self.ended = wall;
+        }
         match (state, self.since) {
+            (LinkState::Up, None) if polled.interrupted => self.since = Some(wall),
             // What was asked for has come in since before: sockets are open before anybody asks.
-            (LinkState::Up, None) => self.since = Some(self.earliest.min(wall)),
-            (LinkState::Down | LinkState::Missing, Some(since)) if !polled.more => {
-                self.end_stretch(wall, Window { from: since, to: wall });
-                self.since = None;
-            }
-            // It went down and came back before anybody looked.
-            (LinkState::Up, Some(since)) if polled.interrupted => {
-                let to = self.newest.saturating_add(1).max(self.complete_to).min(wall);
-                self.end_stretch(wall, Window { from: since, to });
-                self.since = Some(wall);
-            }
+            (LinkState::Up, None) => self.since = Some(self.earliest.min(wall).max(self.ended)),
+            // It came before it was known that the interface is back.
+            (LinkState::Up, Some(since)) if self.earliest < since => self.since = Some(self.earliest.max(self.ended)),
             _ => {}
         }
     }
 
-    /// What comes now goes into a segment of its own, so that none vouches for a time without capture.
-    fn end_stretch(&mut self, wall: Timestamp, captured: Window) {
+    /// Ends a stretch of capture that was broken some time before now: as far as is known, after the last packet.
+    fn end_stretch(&mut self, wall: Timestamp) {
+        let Some(since) = self.since.take() else { return };
+        // Those who share the interface may have seen later ones.
+        let newest = self.newest.max(self.status.newest());
+        self.ended = self.sure.max(self.complete_to).max(newest.saturating_add(1)).max(since).min(wall);
+        let to = self.ended;
         self.tell_drops();
-        self.write(|w| w.publish_complete(wall, captured));
+        self.write(|w| w.publish_complete(wall, Window { from: since, to }));
         self.write(StreamWriter::close_segment);
     }
 

@@ -35,6 +35,7 @@ mod packetisation;
 mod pins;
 mod random_loss;
 mod record;
+mod record_devices;
 mod record_disk;
 mod record_faults;
 mod record_follow;

@@ -87,10 +87,7 @@ impl Link {
         must_ip(&[&here[..], &there].concat());
         self.set(RECORDED, "up");
         must_ip(&["-n", far, "link", "set", OTHER, "up"]);
-        eventually("the link is up", || {
-            let state = Command::new("ip").args(["-n", near, "-br", "link", "show", RECORDED]).output().unwrap();
-            String::from_utf8_lossy(&state.stdout).contains("LOWER_UP").then_some(())
-        });
+        self.wait_until_up();
     }
 
     /// Takes the link away, with both its ends.
@@ -101,6 +98,46 @@ impl Link {
     /// Sets an interface on the recorded side up or down.
     pub(crate) fn set(&self, interface: &str, state: &str) {
         must_ip(&["-n", &self.near, "link", "set", interface, state]);
+    }
+
+    /// `ip` with arguments where the recorded interface is.
+    #[track_caller]
+    pub(crate) fn ip_here(&self, args: &[&str]) {
+        must_ip(&[&["-n", &self.near], args].concat());
+    }
+
+    /// Moves the recorded interface to the other end's namespace and back; it keeps its number.
+    pub(crate) fn move_away_and_back(&self, recorder_sees: impl FnOnce()) {
+        must_ip(&["-n", &self.near, "link", "set", RECORDED, "netns", &self.far]);
+        recorder_sees();
+        must_ip(&["-n", &self.far, "link", "set", RECORDED, "netns", &self.near]);
+        self.set(RECORDED, "up");
+        self.wait_until_up();
+    }
+
+    /// Makes the link again, the recorded end with the number that is given.
+    pub(crate) fn connect_with_index(&self, index: u32) {
+        let (near, far, index) = (&self.near, &self.far, index.to_string());
+        let here = ["-n", near, "link", "add", RECORDED, "index", &index, "address", HERE_MAC, "mtu", "9000", "type", "veth"];
+        let there = ["peer", "name", OTHER, "address", THERE_MAC, "mtu", "9000", "netns", far];
+        must_ip(&[&here[..], &there].concat());
+        self.set(RECORDED, "up");
+        must_ip(&["-n", far, "link", "set", OTHER, "up"]);
+        self.wait_until_up();
+    }
+
+    /// The number of the recorded interface.
+    pub(crate) fn index(&self) -> u32 {
+        let name = std::ffi::CString::new(RECORDED).unwrap();
+        // SAFETY: the name ends with a zero byte and outlives the call.
+        self.here(|| unsafe { libc::if_nametoindex(name.as_ptr()) })
+    }
+
+    fn wait_until_up(&self) {
+        eventually("the link is up", || {
+            let state = Command::new("ip").args(["-n", &self.near, "-br", "link", "show", RECORDED]).output().unwrap();
+            String::from_utf8_lossy(&state.stdout).contains("LOWER_UP").then_some(())
+        });
     }
 
     /// Gives both ends addresses, [`HERE`] and [`THERE`], and tells each of the other, so that nobody has to ask.

@@ -75,7 +75,7 @@ fn what_a_stopped_recorder_cannot_take_is_counted() {
 }
 
 #[track_caller]
-fn wait_for_link(recorder: &mut Recorder, data: &Data, link: &str) {
+pub(crate) fn wait_for_link(recorder: &mut Recorder, data: &Data, link: &str) {
     recorder.wait_for(&format!("the interface is {link}"), || (state(data, RECORDED)?["link"] == link).then_some(()));
 }
 
