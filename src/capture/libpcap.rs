@@ -1,13 +1,14 @@
 //! Capture through libpcap: where there are no packet sockets, and for interfaces whose packets it makes headers for ("any", PPP, tunnels).
 //!
-//! It opens an interface once and cannot wait for one, nor listen to one that was made again without the right to capture. How the
-//! interface stands is asked of the kernel: libpcap does not tell of one that goes down and comes back.
+//! It opens an interface that is there and up: one that is made later, made again or comes back is opened anew, which needs the right to
+//! capture. How the interface stands is asked of the kernel: libpcap does not tell of one that goes down and comes back.
 
 use super::device::Device;
+use super::filter::FilterError;
 use super::source::{CaptureError, Drops, Link, Options, Polled, Source};
 use crate::packet::{LinkType, Packet};
 use crate::time::{SECOND_NS, Timestamp};
-use pcap::{Active, Capture, Precision};
+use pcap::{Active, Capture, Linktype, Precision};
 use rustix::net::{AddressFamily, SocketType};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -21,12 +22,17 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 /// A packet that comes now can be so much older: it was collected, or its processor was held up.
 const LATE_NS: u64 = 60_000_000;
 
+/// Cooked headers of packets of several interfaces, the older kind and the newer.
+const LINUX_SLL: Linktype = Linktype(113);
+const LINUX_SLL2: Linktype = Linktype(276);
+
 /// An interface that libpcap listens to.
 pub struct Libpcap {
-    /// `None` once it gave up: the interface went away.
+    /// `None` while the interface is not there or not up.
     capture: Option<Capture<Active>>,
     options: Options,
-    link_type: LinkType,
+    /// `None` before it was ever opened.
+    link_type: Option<LinkType>,
     /// The number of the device that was opened; `None` where it is none of the kernel's ("any").
     device: Option<i32>,
     /// A socket through which the kernel is asked.
@@ -42,7 +48,8 @@ fn failed(interface: &str) -> impl Fn(pcap::Error) -> CaptureError {
     move |e| CaptureError::Libpcap { interface: interface.clone(), reason: e.to_string() }
 }
 
-fn open(options: &Options) -> Result<Capture<Active>, CaptureError> {
+/// The interface, or how it stands where it cannot be opened for that.
+fn open(options: &Options) -> Result<Result<Capture<Active>, Link>, CaptureError> {
     let failed = failed(&options.interface);
     let device = Capture::from_device(options.interface.as_str()).map_err(&failed)?;
     let inactive = device
@@ -51,23 +58,30 @@ fn open(options: &Options) -> Result<Capture<Active>, CaptureError> {
         .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
         .buffer_size(i32::try_from(options.buffer).unwrap_or(i32::MAX))
         .timeout(COLLECT_MS);
-    let mut capture = inactive.open().map_err(|e| match e {
-        pcap::Error::PcapError(text) if text.contains("ermission") || text.contains("not permitted") => {
-            CaptureError::NotAllowed { interface: options.interface.clone() }
+    let mut capture = match inactive.open() {
+        Ok(capture) => capture,
+        Err(pcap::Error::PcapError(text)) if text.contains("ermission") || text.contains("not permitted") => {
+            return Err(CaptureError::NotAllowed { interface: options.interface.clone() });
         }
-        pcap::Error::PcapError(text) if text.contains("No such device") => {
-            CaptureError::Missing { interface: options.interface.clone() }
+        Err(pcap::Error::PcapError(text)) if text.contains("No such device") => return Ok(Err(Link::Missing)),
+        Err(pcap::Error::PcapError(text)) if text.contains("not up") || text.contains("went down") => {
+            return Ok(Err(Link::Down));
         }
-        e => failed(e),
-    })?;
-    if let Some(filter) = &options.filter {
-        capture.filter(filter, true).map_err(&failed)?;
+        Err(e) => return Err(failed(e)),
+    };
+    // As tcpdump does: of these headers the older ones do not tell the interface.
+    if capture.get_datalink() == LINUX_SLL && capture.list_datalinks().is_ok_and(|all| all.contains(&LINUX_SLL2)) {
+        capture.set_datalink(LINUX_SLL2).map_err(&failed)?;
     }
-    capture.setnonblock().map_err(&failed)
+    // Also where there is none: without one the kernel drops packets with nothing after the header that libpcap makes anew.
+    capture
+        .filter(options.filter.as_deref().unwrap_or_default(), true)
+        .map_err(|e| FilterError::Refused { interface: options.interface.clone(), reason: e.to_string() })?;
+    capture.setnonblock().map(Ok).map_err(&failed)
 }
 
 impl Libpcap {
-    /// Opens the interface.
+    /// Opens the interface, if it is there and up.
     pub fn open(options: Options) -> Result<Libpcap, CaptureError> {
         let no_socket = |e: rustix::io::Errno| CaptureError::Io {
             interface: options.interface.clone(),
@@ -75,40 +89,37 @@ impl Libpcap {
             source: e.into(),
         };
         let asking = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(no_socket)?;
-        let device = device(&asking, &options.interface).map(|d| d.index);
-        let capture = open(&options)?;
-        let link_type = link_type(&capture);
         let asked = Instant::now();
-        Ok(Libpcap { capture: Some(capture), options, link_type, device, asking, asked, link: Link::Up, told: (0, 0) })
+        let (capture, link_type, device, link, told) = (None, None, None, Link::Missing, (0, 0));
+        let mut made = Libpcap { capture, options, link_type, device, asking, asked, link, told };
+        made.link = made.reopen()?;
+        Ok(made)
     }
 
     /// How the device stands that was opened.
     fn stands(&self) -> Link {
         match (self.device, device(&self.asking, &self.options.interface)) {
-            (None, _) => Link::Up,
+            (None, None) if self.capture.is_some() => Link::Up,
             (Some(index), Some(device)) if device.index == index => device.link(),
             _ => Link::Missing,
         }
     }
 
-    /// Opens the interface again.
+    /// Opens the interface, again or for the first time.
     fn reopen(&mut self) -> Result<Link, CaptureError> {
+        self.capture = None;
         // Before it is opened: should it be made again in between, it is opened once more.
         let device = device(&self.asking, &self.options.interface).map(|d| d.index);
-        match open(&self.options) {
+        Ok(match open(&self.options)? {
             Ok(capture) => {
-                self.link_type = link_type(&capture);
+                self.link_type = Some(link_type(&capture));
                 self.capture = Some(capture);
-                self.device = self.device.and(device);
+                self.device = device;
                 self.told = (0, 0);
-                Ok(Link::Up)
+                Link::Up
             }
-            Err(CaptureError::Missing { .. }) => Ok(Link::Missing),
-            Err(CaptureError::Libpcap { reason, .. }) if reason.contains("not up") || reason.contains("went down") => {
-                Ok(Link::Down)
-            }
-            Err(e) => Err(e),
-        }
+            Err(link) => link,
+        })
     }
 }
 
@@ -126,7 +137,7 @@ fn link_type(capture: &Capture<Active>) -> LinkType {
 
 impl Source for Libpcap {
     fn link_type(&self) -> Option<LinkType> {
-        Some(self.link_type)
+        self.link_type
     }
 
     fn poll(&mut self, timeout: Duration, each: &mut dyn FnMut(&Packet<'_>)) -> Result<Polled, CaptureError> {

@@ -51,12 +51,6 @@ pub enum CaptureError {
         /// The interface.
         interface: String,
     },
-    /// There is no such interface, and this way of capturing cannot wait for it.
-    #[error("there is no interface {interface:?}, and libpcap cannot wait for one: create it first")]
-    Missing {
-        /// The interface.
-        interface: String,
-    },
     /// The buffer.
     #[error("{interface}: a kernel buffer of {buffer} bytes cannot be had: ask for less with --buffer")]
     Buffer {

@@ -173,7 +173,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn is_request(e: &capture::CaptureError) -> bool {
-    matches!(e, capture::CaptureError::Filter(_) | capture::CaptureError::Missing { .. } | capture::CaptureError::Buffer { .. })
+    matches!(e, capture::CaptureError::Filter(_) | capture::CaptureError::Buffer { .. })
 }
 
 /// A folder that is made for another user becomes that user's.

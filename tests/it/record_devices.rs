@@ -1,6 +1,6 @@
 //! Devices behind an interface's name: others, the same again, and none of the kernel's.
 
-use crate::make::{addr, ethernet_ip, ip, udp};
+use crate::make::{addr, ethernet, ethernet_ip, ip, udp};
 use crate::net::{Link, RECORDED, Recorder, state};
 use crate::record_faults::{stretches, wait_for_link};
 use crate::record_follow::{frame, numbers};
@@ -260,4 +260,54 @@ fn an_interface_that_packet_sockets_do_not_suit_is_recorded_by_libpcap_and_no_ot
         let cut = data.cut(&["--interface", RECORDED]).expect(WHOLE);
         assert_eq!(numbers(&cut.file), (0..100).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn libpcap_waits_for_an_interface_that_is_missing_and_then_down() {
+    for flags in [&["--capture", "libpcap", KEEP][..], &["--capture", "libpcap", "--user", "nobody", KEEP]] {
+        let Some(link) = Link::unconnected() else { return };
+        let data = Data::for_anyone();
+        let mut recorder = link.record(&data, flags);
+        wait_for_link(&mut recorder, &data, "missing");
+        link.connect();
+        wait_for_link(&mut recorder, &data, "up");
+        life(&link, &data, &mut recorder, 0);
+        recorder.stop();
+        link.set(RECORDED, "down");
+        let mut recorder = link.record(&data, flags);
+        wait_for_link(&mut recorder, &data, "down");
+        link.set(RECORDED, "up");
+        wait_for_link(&mut recorder, &data, "up");
+        life(&link, &data, &mut recorder, 1);
+        recorder.stop();
+        lives_with_gaps(&data, 2, &format!("{flags:?}"));
+    }
+}
+
+/// With the newer kind of header, as tcpdump.
+#[test]
+fn any_is_recorded_as_tcpdump_records_it() {
+    let Some(link) = Link::new() else { return };
+    link.set("lo", "up");
+    let data = Data::new();
+    let Some(dump) = crate::net::Tcpdump::start(&link, data.outside(), "any", &[]) else { return };
+    let recorder = link.record_interfaces(&data, &["any"], &[KEEP]);
+    let sender = link.sender();
+    // Also such that have nothing but a header.
+    let sent: Vec<Vec<u8>> =
+        (0..300).map(|n| if n % 3 == 0 { ethernet(&[], 0x88b5, &[]) } else { frame(n) }).chain([frame(1_000)]).collect();
+    sent.iter().for_each(|f| sender.send(f));
+    let last = &sent[300][14..];
+    let theirs = dump.stop_after("tcpdump has the last packet", |p| p.data.ends_with(last));
+    recorder.stop();
+    let ours = data.cut_all().expect(WHOLE).file;
+    assert_eq!(data.rings()[0].interface, "any");
+    let sorted = |file: &crate::plain::File| {
+        let mut all: Vec<(Vec<u8>, u32)> = file.packets.iter().map(|p| (p.data.to_vec(), p.orig_len)).collect();
+        all.sort_unstable();
+        all
+    };
+    let (ours, theirs) = (sorted(&ours), sorted(&theirs));
+    assert!(ours == theirs, "{} recorded, {} by tcpdump", ours.len(), theirs.len());
+    assert_eq!(ours.iter().filter(|(data, _)| data.len() == 20).count(), 100, "a header of the newer kind has 20 bytes");
 }

@@ -149,15 +149,6 @@ fn an_interface_comes_back_to_a_recorder_without_rights() {
 }
 
 #[test]
-fn libpcap_says_that_it_cannot_wait_for_an_interface() {
-    let Some(link) = Link::unconnected() else { return };
-    let data = Data::new();
-    let out = run_with(link.record_command(&data, &["-i", RECORDED, "--capture", "libpcap"]), &[]);
-    assert_eq!(out.status, 2, "{}", out.stderr);
-    assert!(out.one_line().contains("create it first"), "{}", out.stderr);
-}
-
-#[test]
 fn all_that_was_sent_before_it_is_told_to_stop_is_there() {
     let Some(link) = Link::new() else { return };
     let data = Data::new();
