@@ -5,6 +5,7 @@ mod events;
 mod flows;
 mod hash;
 mod import;
+mod log;
 mod objects;
 mod output;
 mod packets;
@@ -121,7 +122,7 @@ fn start_log(asked: Option<&str>) -> Result<(), Failure> {
         .parse(&text)
         .map_err(|e| Failure::request(format!("{name} {text:?} is no log filter, write like info or taploop=debug: {e}")))?;
     let is_terminal = io::stderr().is_terminal();
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_terminal).try_init();
+    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| log::Lines).with_ansi(is_terminal).try_init();
     started.map_err(|e| Failure::failed(format!("the log cannot be started: {e}")))
 }
 

@@ -1,5 +1,6 @@
 //! `taploop record`.
 
+use super::log;
 use super::output::{FAILED, Failure, chain, grouped, print_line, rough, say, shown, size};
 use crate::capture;
 use crate::record::{Backend, InterfaceOptions, LinkState, Recorder, Running, State, leave_root, may_keep_data};
@@ -135,6 +136,8 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     }
     let data = open_data(args)?;
     leave_root(args.user.as_deref(), keeps).map_err(|e| Failure::of(&e, true))?;
+    // A thread, and so not before.
+    log::write_apart();
     let retention = retention(args, &data);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -157,6 +160,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     }
     tell(args, &data, &mut running, &stop);
     stop.store(true, Ordering::Relaxed);
+    log::finish();
     let mut status = 0;
     for mut recorder in running {
         let name = recorder.interface().to_string();
@@ -169,6 +173,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             status = FAILED;
         }
     }
+    log::finish();
     Ok(status)
 }
 

@@ -3,10 +3,11 @@
 use crate::make::Random;
 use crate::net::{Link, OTHER, RECORDED, Recorder, state};
 use crate::record_follow::{frame, nanoseconds, numbers};
-use crate::support::{Cut, Data, NOT_WHOLE, Ring, WHOLE, run_with};
+use crate::support::{Cut, Data, NOT_WHOLE, Ring, Running, WHOLE, eventually, run_with};
 use rustix::process::Signal;
 use std::fs;
 use std::ops::Range;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -146,6 +147,43 @@ fn an_interface_comes_back_to_a_recorder_without_rights() {
         recorder.stop();
         all_lives_are_there(&data, &format!("{way:?}"));
     }
+}
+
+/// The recording thread says something, and standard error is a pipe that is full.
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_packet() {
+    let Some(link) = Link::new() else { return };
+    let data = Data::new();
+    let (unread, full) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&full, true).unwrap();
+    for size in [4096, 1] {
+        while rustix::io::write(&full, &vec![b'.'; size]).is_ok() {}
+    }
+    rustix::io::ioctl_fionbio(&full, false).unwrap();
+    let mut c = link.record_command(&data, &["-i", RECORDED, "--capture", "libpcap"]);
+    c.env("RUST_LOG", "taploop=trace").stdin(Stdio::null()).stdout(Stdio::null()).stderr(full);
+    let mut recorder = Running(c.spawn().unwrap());
+    let sender = link.sender();
+    for life in 0..3 {
+        let last = AtomicU64::new(life * 100_000);
+        eventually("what is sent is recorded", || {
+            assert!(recorder.0.try_wait().unwrap().is_none(), "the recorder ended");
+            let n = last.fetch_add(1, Ordering::Relaxed);
+            sender.send(&frame(n));
+            if !data.path().join("rings").exists() {
+                return None;
+            }
+            let cut = data.cut_all();
+            (cut.status < 4 || cut.status == NOT_WHOLE).then_some(())?;
+            numbers(&cut.file).iter().any(|n| *n >= life * 100_000).then_some(())
+        });
+        // libpcap gives up.
+        link.set(RECORDED, "down");
+        std::thread::sleep(Duration::from_millis(300));
+        link.set(RECORDED, "up");
+    }
+    recorder.kill();
+    drop(unread);
 }
 
 #[test]
