@@ -103,6 +103,7 @@ const KNOWN: &[Difference] = &[
         "SMB::FILE_OPEN 14twain_32.pdf: only ours",
         "frame 1102: answered with success; Zeek has no row of it",
     ),
+    known("smb2-read-write--smb_files", "", "<share_root>: only ours, again", AGAIN),
     known("smb3-multichannel--smb_files", "", "only ours, again", AGAIN),
     known("history-flip--conn", "", "service: zeek http, ours null", HTTP),
     known("missing-syn--conn", "", "service: zeek http, ours null", HTTP),
