@@ -240,9 +240,10 @@ impl Coverage {
             });
         };
         // Before the first packet, and without one, there may have been silence.
-        let quiet = held.reach.filter(|w| w.from > Timestamp::ZERO && held.first.is_none_or(|first| w.from < first));
-        let first = quiet.map(|w| w.from).or(held.first);
-        let Some((first, last)) = first.zip(held.last.or(quiet.map(|w| w.to.saturating_sub(1)))) else {
+        let reach = held.reach.filter(|w| w.from > Timestamp::ZERO && held.first.is_none_or(|first| w.from < first));
+        let quiet = reach.map(|w| Window { from: w.from, to: held.first.unwrap_or(w.to) });
+        let quiet = quiet.map(|w| ring.captured(&w)).transpose()?.and_then(|all| all.first().map(|w| w.from));
+        let Some((first, last)) = quiet.or(held.first).zip(held.last.or(reach.map(|w| w.to.saturating_sub(1)))) else {
             if selection.from_given || selection.to_given {
                 add(ReasonKind::NotCaptured, window.from, window.to, "no packets are held");
             }

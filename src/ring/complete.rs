@@ -38,27 +38,23 @@ impl Unsealed {
     fn said(&self) -> Timestamp {
         self.state.map_or(Timestamp::ZERO, |s| s.complete_to)
     }
-
-    /// Whether its writer is the one of a segment before it: it begins where that one was.
-    fn follows(&self, before: &Unsealed) -> bool {
-        self.state.zip(before.state).is_some_and(|(own, before)| own.captured.from <= before.captured.to)
-    }
 }
 
 /// Up to where all of them are; `None` where none of them says anything.
 ///
-/// Of a stream its newest segment tells: while it is recorded, the next one begins where the one before it was. One that begins later, or has
-/// not said anything yet, is of a writer that came after one that was killed; what that one had published it has told for good, and what a
-/// repair may find beyond it is not waited for.
+/// Of a stream its newest segment tells: while it is recorded, the next one begins where the one before it was. One that has not said anything
+/// yet is of a writer that came after one that was killed; what that one had published it has told for good, and what a repair may find
+/// beyond it is not waited for.
 pub(super) fn complete_to(mut all: Vec<Unsealed>) -> Option<CompleteTo> {
     all.sort_unstable_by_key(|u| (u.stream, u.id));
     let mut whole: Option<CompleteTo> = None;
     for stream in all.chunk_by(|a, b| a.stream == b.stream) {
         let Some((newest, before)) = stream.split_last() else { continue };
-        let killed = before.iter().filter(|b| !newest.follows(b)).map(|u| u.said().max(u.told())).max();
+        let killed = before.iter().map(|u| u.said().max(u.told())).max();
         let said = match (newest.state, killed) {
-            (Some(state), killed) => state.complete_to.max(killed.unwrap_or(Timestamp::ZERO)),
-            (None, Some(killed)) => killed,
+            (Some(state), _) => state.complete_to,
+            // The clock may have been set back.
+            (None, Some(killed)) => newest.packets.map_or(killed, |w| killed.min(w.from)),
             (None, None) if newest.imported => Timestamp::ZERO,
             (None, None) => match newest.packets {
                 Some(packets) => packets.from,
@@ -120,6 +116,8 @@ mod tests {
         assert_eq!(of(vec![killed(), log(2, 0, None, None)]), (55, 55));
         assert_eq!(of(vec![killed(), log(2, 0, None, Some((70, 75)))]), (55, 75));
         assert_eq!(of(vec![killed(), log(2, 0, Some((80, 70, 80)), Some((71, 79)))]), (80, 79));
-        assert_eq!(of(vec![killed(), log(2, 0, Some((52, 51, 52)), None)]), (55, 55));
+        // The clock was set back.
+        assert_eq!(of(vec![killed(), log(2, 0, None, Some((30, 35)))]), (30, 55));
+        assert_eq!(of(vec![killed(), log(2, 0, Some((40, 30, 40)), None)]), (40, 55));
     }
 }
