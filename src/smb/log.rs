@@ -47,6 +47,8 @@ pub(crate) struct Log {
 impl Listener for Log {
     fn smb(&mut self, context: &Context, what: &What<'_>) {
         match what {
+            // Which connections a session has is no answer to anything.
+            What::Channel { .. } => return,
             What::Data { open, action: Action::Read, offset, bytes, .. } => {
                 self.read.entry(open.0).or_default().put(*offset, bytes);
             }

@@ -94,7 +94,8 @@ fn every_prefix_of_every_message_tells_nothing_that_the_whole_does_not() {
                             Some(at) => &said[..at + said[at..].find(']').unwrap()],
                             None => said.strip_suffix("written: None }").unwrap_or(&said),
                         };
-                        if !whole.iter().any(|w| w.starts_with(begin)) {
+                        // A message that is cut is one that is lost.
+                        if said != "RequestsLost" && !whole.iter().any(|w| w.starts_with(begin)) {
                             wrong.push(format!("{cut} of message {i}: {said}, whole: {whole:?}"));
                         }
                     }
