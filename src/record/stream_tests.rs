@@ -73,7 +73,7 @@ fn record(end: Timestamp, left_behind: u64, poll: Poll) -> Recorded {
     let source = Box::new(Fake { poll, drops: drops.clone(), left_behind });
     let end = Arc::new(AtomicU64::new(end.as_nanos()));
     let stream = Stream { source, fanout: (0, 1), desk: desk.clone(), status: status.clone(), end: end.clone() };
-    let thread = thread::spawn(move || stream.run());
+    let thread = thread::spawn(move || stream.run().1);
     Recorded { dir, ring, desk, status, end, drops, thread }
 }
 
